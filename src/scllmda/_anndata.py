@@ -1,0 +1,175 @@
+"""The one place that resolves user input and writes slots."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import datetime
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from . import _logging as logg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mudata import MuData
+
+
+def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) -> tuple[AnnData | MuData, AnnData]:
+    """Return the user's object (or its copy) and the AnnData inside it that is worked on.
+
+    Parameters
+    ----------
+    data
+        AnnData, or a MuData with the modality ``mod``.
+    mod
+        Modality of a MuData that holds the peaks.
+    copy
+        Work on a copy.
+
+    Raises
+    ------
+    TypeError
+        ``data`` is neither.
+    KeyError
+        The MuData has no such modality.
+    """
+    if isinstance(data, AnnData):
+        data = data.copy() if copy else data
+        if data.is_view:
+            # Writing to a view copies it anyway, with a warning per slot.
+            data._init_as_actual(data.copy())
+        return data, data
+    if not hasattr(data, "mod"):
+        msg = f"Expected an AnnData or a MuData, found {type(data).__name__}."
+        raise TypeError(msg)
+    if mod not in data.mod:
+        msg = f"The MuData has no modality {mod!r}, only {sorted(data.mod)}. Pass mod= the one that holds the peaks."
+        raise KeyError(msg)
+    data = data.copy() if copy else data
+    return data, data.mod[mod]
+
+
+def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
+    """Return an object as it is, or read it from a ``.h5ad``, ``.h5mu`` or ``.zarr`` path."""
+    if not isinstance(data, str | PathLike):
+        return data
+    path = fspath(data)
+    if not os.path.exists(path):
+        msg = f"Found no file {path!r}; expected an object or the path of a .h5ad, .h5mu or .zarr."
+        raise FileNotFoundError(msg)
+    if path.endswith(".h5mu"):
+        from mudata import read_h5mu
+
+        return read_h5mu(path)
+    return anndata.read_zarr(path) if path.rstrip("/").endswith(".zarr") else anndata.read_h5ad(path)
+
+
+def read(data: AnnData | MuData | str | PathLike[str], *, mod: str = "atac") -> AnnData:
+    """Return the AnnData of an object or path."""
+    return resolve(load(data), mod=mod)[1]
+
+
+def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: str = "labels_key") -> pd.Series:
+    """Return a column of the cells' annotation: of the modality, else of the MuData around it.
+
+    Raises
+    ------
+    KeyError
+        There is no such column; close names are suggested.
+    """
+    for obs in (adata.obs, data.obs):
+        if key in obs:
+            return obs[key].reindex(adata.obs_names)
+    close = difflib.get_close_matches(key, list(map(str, adata.obs.columns)), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    msg = f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
+    raise KeyError(msg)
+
+
+def counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
+    """Return the validated counts as canonical CSR float32, whatever ``X`` is (dense, CSR, CSC, backed, Dask).
+
+    Parameters
+    ----------
+    adata
+        Annotated cells × peaks.
+    layer
+        Layer to take instead of ``X``.
+
+    Raises
+    ------
+    ValueError
+        There are no counts, or some are negative, NaN or infinite.
+    KeyError
+        Unknown layer.
+    """
+    if layer is not None and layer not in adata.layers:
+        msg = f"Did not find .layers[{layer!r}], only {sorted(adata.layers)}."
+        raise KeyError(msg)
+    X: Any = adata.X if layer is None else adata.layers[layer]
+    if X is None:
+        msg = "The AnnData has no counts (.X is None). Pass layer= the one that holds them."
+        raise ValueError(msg)
+    if hasattr(X, "compute"):
+        X = X.compute()
+    if hasattr(X, "to_memory"):
+        X = X.to_memory()
+    elif not sp.issparse(X):
+        X = np.asarray(X[()])
+    csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    if not np.isfinite(csr.data).all():
+        msg = "The counts hold NaN or infinite values; expected finite counts. Replace them before, e.g. with numpy.nan_to_num."
+        raise ValueError(msg)
+    if (csr.data < 0).any():
+        msg = (
+            f"The counts hold negative values (smallest {csr.data.min():g}); expected raw or binary counts. "
+            "Pass layer= the one that holds them if .X is scaled."
+        )
+        raise ValueError(msg)
+    return csr
+
+
+def require_unique_peaks(adata: AnnData, what: str = "data") -> None:
+    """Raise if peak names repeat."""
+    if not adata.var_names.is_unique:
+        twice = adata.var_names[adata.var_names.duplicated()].unique()
+        msg = (
+            f"{len(twice)} peak names of the {what} repeat (first: {twice[0]!r}); expected unique names. "
+            "Merge the peaks, or call .var_names_make_unique()."
+        )
+        raise ValueError(msg)
+
+
+def write_slots(adata: AnnData, slots: Mapping[tuple[str, str], Any], *, start: datetime | None = None) -> None:
+    """Write computed slots, all or none, and log each.
+
+    Parameters
+    ----------
+    adata
+        Object to write to.
+    slots
+        ``{("obsm", "X_scllmda"): array, …}``.
+    start
+        When the work began, for the log.
+    """
+    lengths = {"obs": adata.n_obs, "obsm": adata.n_obs, "obsp": adata.n_obs, "var": adata.n_vars, "varm": adata.n_vars}
+    for (attr, key), value in slots.items():
+        if attr in lengths and (n := value.shape[0]) != lengths[attr]:
+            msg = f".{attr}[{key!r}] has {n} rows, expected {lengths[attr]}."
+            raise ValueError(msg)
+    for (attr, key), value in slots.items():
+        if attr in ("obs", "var") and isinstance(value, pd.Series):
+            value = value.set_axis(getattr(adata, f"{attr}_names"))
+        getattr(adata, attr)[key] = value
+    written = "\n".join(f"    .{attr}[{key!r}]" for attr, key in slots)
+    logg.info("    finished", time=start, deep=f"added\n{written}")

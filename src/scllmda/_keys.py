@@ -1,0 +1,67 @@
+"""Every slot name in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AnnotationKeys:
+    """The slots of one annotation, all derived from ``key_added``."""
+
+    key: str
+
+    @property
+    def label(self) -> str:
+        """``.obs``: label, or "Unassigned"."""
+        return self.key
+
+    @property
+    def raw(self) -> str:
+        """``.obs``: label before rejection."""
+        return f"{self.key}_raw"
+
+    @property
+    def score(self) -> str:
+        """``.obs``: calibrated probability of the raw label."""
+        return f"{self.key}_score"
+
+    @property
+    def novelty(self) -> str:
+        """``.obs``: 0-1, higher is less like any reference type."""
+        return f"{self.key}_novelty"
+
+    @property
+    def proba(self) -> str:
+        """``.obsm``: one column per class."""
+        return f"{self.key}_proba"
+
+    @property
+    def aligned(self) -> str:
+        """``.obsm``: aligned representation."""
+        return f"X_{self.key}_da"
+
+    @property
+    def connectivities(self) -> str:
+        """``.obsp``: kNN graph, within domains."""
+        return f"{self.key}_connectivities"
+
+    @property
+    def ppmi(self) -> str:
+        """``.obsp``: PPMI graph, within domains."""
+        return f"{self.key}_ppmi"
+
+    @property
+    def uns(self) -> str:
+        """``.uns``: params, classes, history, coverage, reference."""
+        return self.key
+
+
+SEQUENCE = "sequence"
+CELL_EMBEDDING = "X_scllmda"
+UNASSIGNED = "Unassigned"
+
+
+def peak_embedding(encoder: str) -> str:
+    """Return the ``.varm`` key of an encoder's peak embeddings."""
+    return f"X_{encoder}"

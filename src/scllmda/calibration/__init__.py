@@ -1,0 +1,11 @@
+"""From raw posteriors to honest confidence.
+
+Holds temperature scaling and novelty scores. Numpy arrays only; nothing here sees a query label.
+"""
+
+from __future__ import annotations
+
+from ._novelty import novelty
+from ._temperature import fit_temperature, scale
+
+__all__ = ["fit_temperature", "novelty", "scale"]

@@ -1,0 +1,455 @@
+"""Simulate a labelled reference and a query whose accessibility is written in their DNA."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from scipy.special import expit, softmax
+
+from .._keys import SEQUENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+# Neighbours (0 and 1, 2 and 3, …) share a lineage.
+CELL_TYPES = (
+    *("CD4 T", "CD8 T", "B", "Plasma", "CD14 Mono", "CD16 Mono", "NK", "ILC", "cDC", "pDC", "HSC", "CMP"),
+    *("Erythroblast", "Megakaryocyte", "Neutrophil", "Eosinophil", "Basophil", "Mast", "Fibroblast", "Endothelial"),
+)
+
+CHROMOSOME_SHARES = (0.5, 0.3, 0.2)
+GC_MEAN, GC_SD = 0.45, 0.08
+MOTIF_LENGTHS = (8, 12)  # bp
+MOTIF_CONCENTRATION = 0.05  # of the Dirichlet law of each position; lower is more informative
+MOTIF_SITE = 16  # bp in which at most one motif instance lies
+INSTANCES_PER_PEAK = 5.0
+MIN_PEAK_WIDTH = 128  # bp: the core then has a site for INSTANCES_PER_PEAK and one more
+MOTIFS_PER_LINEAGE = 4
+MOTIFS_PER_TYPE = 3
+LINEAGE_ACTIVITY = 1.2  # log-odds per motif instance, as all activities
+TYPE_ACTIVITY = 0.8
+BASE_MEAN, BASE_SD = -2.5, 1.0  # log-odds
+PROPORTION_SD = 0.3  # log-odds
+LIBRARY_SD = 0.4  # natural log
+
+# What shift=1 does to the query, in natural log units unless said otherwise.
+DEPTH_LOSS = 0.5
+LIBRARY_SD_GAIN = 0.05
+CAPTURE_BIAS_SD = 0.2
+GC_BIAS_SD = 0.1
+DONOR_BIAS_SD = 0.1
+PROPORTION_SHIFT_SD = 0.4
+EDGE_JITTER = 20  # bp
+
+
+@dataclass(frozen=True)
+class _Genome:
+    """Chromosomes laid end to end, and the places where peaks may be."""
+
+    bases: str
+    chromosome_bounds: NDArray[np.int64]
+    """Where each chromosome begins in ``bases``, then where the last one ends."""
+    place_starts: NDArray[np.int64]
+    """Where each place begins in ``bases``, ascending."""
+    peak_width: int
+    instances: NDArray[np.int64]
+    """Motif instances planted, (places, motifs)."""
+    motifs: NDArray[np.str_]
+    """Most probable bases of each motif."""
+
+    def chromosomes(self) -> dict[str, str]:
+        bounds = self.chromosome_bounds
+        return {f"chr{i + 1}": self.bases[bounds[i] : bounds[i + 1]] for i in range(len(bounds) - 1)}
+
+
+@dataclass(frozen=True)
+class _Platform:
+    """How one experiment sees the genome."""
+
+    name: str
+    donors: tuple[str, ...]
+    depth: float
+    """Median counts per cell and peak."""
+    library_sd: float
+    """Of the natural log of the library size."""
+    log_proportions: NDArray[np.float64]
+    """Of the cell types, up to a constant."""
+    bias_sd: tuple[float, float, float]
+    """Of the natural log of the rates: by capture, by GC content, by donor."""
+    jitter: int
+    """Largest distance in bp of a peak's edge from its place."""
+
+
+def simulate(
+    *,
+    n_reference: int = 600,
+    n_query: int = 400,
+    n_peaks: int = 3000,
+    n_types: int = 6,
+    n_motifs: int = 18,
+    shared_peaks: float = 0.8,
+    shift: float = 1.0,
+    depth: float = 0.1,
+    peak_width: int = 500,
+    signal: float = 1.0,
+    residual: float = 0.2,
+    reference_types: int | Sequence[int] | None = None,
+    query_types: int | Sequence[int] | None = None,
+    fasta: str | PathLike[str] | None = None,
+    rng: int | np.random.Generator = 0,
+) -> tuple[AnnData, AnnData]:
+    r"""Simulate a reference and a query scATAC-seq experiment on a random, motif-driven genome.
+
+    Random motifs are planted into the peaks of a random genome, and each cell type answers to a few of them.
+    For peak :math:`i` and cell type :math:`t`,
+
+    .. math:: \operatorname{logit} P(i \text{ open in } t) = a_i + \sum_m n_{im} A_{tm} + v_{it}
+
+    with :math:`n_{im}` the planted instances of motif :math:`m`, :math:`A` sparse activities, in part common to the
+    two types of a lineage (0 and 1, 2 and 3, …), :math:`a_i` a base rate and :math:`v_{it}` a residual that the DNA
+    does not hold. A cell's counts are Poisson draws in proportion to this probability times the bias of its platform
+    and donor; library sizes are log-normal.
+
+    Parameters
+    ----------
+    n_reference, n_query
+        Cells of each object.
+    n_peaks
+        Peaks of each object.
+    n_types
+        Cell types.
+    n_motifs
+        Motifs of 8-12 bp in the library.
+    shared_peaks
+        Share of each object's peaks that are the same place in the genome, at ``shift=1``. At any other it is
+        ``shared_peaks**shift``: all of them without shift. ``0`` gives disjoint peak sets whatever the shift.
+        The query's edges lie a few bp away from the reference's, so the names of shared peaks differ.
+    shift
+        Scale of all differences between the platforms (depth, capture and GC bias, proportions of the cell types,
+        peak sets) and between donors, from 0 (none) to 3 (extreme). With the other defaults, logistic regression on
+        a joint TF-IDF + LSI of the matched peaks labels about 100, 97, 90 and 73 % of the query right at shift 0, 1,
+        2 and 3; from the DNA alone (5-mers, disjoint peaks) it is about 90 % at shift 1.
+    depth
+        Median counts per cell and peak of the reference; that of the query is ``exp(-0.5 * shift)`` times this.
+    peak_width
+        Width in bp, at least 128; the query's peaks are up to a quarter narrower or wider.
+    signal
+        Scale of the motif activities; with ``0`` the DNA says nothing about the cell types.
+    residual
+        Standard deviation of :math:`v_{it}` in log-odds.
+    reference_types, query_types
+        Cell types present: their indices, or how many of the first ones, or all (``None``).
+    fasta
+        Also write the genome there, compressed if the name ends in ``.gz``.
+    rng
+        Seed or generator. The same one gives the same bytes.
+
+    Returns
+    -------
+    Reference and query, each with
+
+    ``.X``
+        Counts, CSR float32, (cells, peaks).
+    ``.obs["cell_type"]``, ``.obs["batch"]``, ``.obs["platform"]``
+        True cell type; donor (two in the reference, another in the query); "reference" or "query".
+    ``.var["chrom"]``, ``.var["start"]``, ``.var["end"]``, ``.var["sequence"]``
+        The peak's place in bp, zero-based and half-open as in its name, and the bases there.
+    ``.uns["simulation"]``
+        The parameters (``rng`` if it is a seed; not ``fasta``), and the truth: ``cell_types``, ``motifs`` (their
+        most probable bases) and ``activity``, (types, motifs).
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of range.
+    FileNotFoundError
+        The folder of ``fasta`` does not exist.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> reference, query = sl.datasets.simulate(n_reference=60, n_query=40, n_peaks=200)
+    >>> reference.shape, query.shape
+    ((60, 200), (40, 200))
+    >>> sorted(reference.var.columns)
+    ['chrom', 'end', 'sequence', 'start']
+    """
+    for name, value, low in (
+        ("n_reference", n_reference, 1),
+        ("n_query", n_query, 1),
+        ("n_types", n_types, 1),
+        ("n_peaks", n_peaks, 1),
+        ("n_motifs", n_motifs, 1),
+        ("peak_width", peak_width, MIN_PEAK_WIDTH),
+    ):
+        _require(isinstance(value, int | np.integer) and value >= low, name, value, f"an integer, at least {low}")
+    _require(n_peaks >= n_types, "n_peaks", n_peaks, f"at least as many as n_types, {n_types}")
+    _require(0 <= shared_peaks <= 1, "shared_peaks", shared_peaks, "a share between 0 and 1")
+    _require(0 <= shift <= 3, "shift", shift, "a number between 0 (no shift) and 3 (extreme)")
+    _require(0 < depth <= 1, "depth", depth, "counts per cell and peak, above 0 and at most 1")
+    _require(0 <= signal < np.inf, "signal", signal, "a finite number, at least 0")
+    _require(0 <= residual < np.inf, "residual", residual, "a finite number, at least 0")
+    in_reference = _types_present(reference_types, n_types, n_reference, "reference")
+    in_query = _types_present(query_types, n_types, n_query, "query")
+    fasta = None if fasta is None else Path(fasta).expanduser()
+    if fasta is not None and not fasta.parent.is_dir():
+        msg = f"Did not find the folder {str(fasta.parent)!r} of fasta, expected one that exists. Create it first."
+        raise FileNotFoundError(msg)
+
+    simulation: dict[str, Any] = {
+        "n_reference": n_reference,
+        "n_query": n_query,
+        "n_peaks": n_peaks,
+        "n_types": n_types,
+        "n_motifs": n_motifs,
+        "shared_peaks": float(shared_peaks),
+        "shift": float(shift),
+        "depth": float(depth),
+        "peak_width": peak_width,
+        "signal": float(signal),
+        "residual": float(residual),
+        "reference_types": in_reference,
+        "query_types": in_query,
+    }
+    if not isinstance(rng, np.random.Generator):
+        simulation["rng"] = int(rng)
+    rng = np.random.default_rng(rng)
+
+    n_shared = round(n_peaks * shared_peaks**shift) if shared_peaks else 0
+    n_places = 2 * n_peaks - n_shared
+    genome = _random_genome(rng, n_places, peak_width, n_motifs)
+    activity = signal * _activities(rng, n_types, n_motifs)
+    log_odds = (
+        rng.normal(BASE_MEAN, BASE_SD, n_places)
+        + activity @ genome.instances.T
+        + residual * rng.standard_normal((n_types, n_places))
+    )
+    log_proportions = PROPORTION_SD * rng.standard_normal(n_types)
+    at_reference = _Platform(
+        name="reference",
+        donors=("donor 1", "donor 2"),
+        depth=depth,
+        library_sd=LIBRARY_SD,
+        log_proportions=log_proportions,
+        bias_sd=(0, 0, shift * DONOR_BIAS_SD),
+        jitter=0,
+    )
+    at_query = _Platform(
+        name="query",
+        donors=("donor 3",),
+        depth=depth * np.exp(-shift * DEPTH_LOSS),
+        library_sd=LIBRARY_SD + shift * LIBRARY_SD_GAIN,
+        log_proportions=log_proportions + shift * PROPORTION_SHIFT_SD * rng.standard_normal(n_types),
+        bias_sd=(shift * CAPTURE_BIAS_SD, shift * GC_BIAS_SD, shift * DONOR_BIAS_SD),
+        jitter=min(round(shift * EDGE_JITTER), peak_width // 8),
+    )
+    places = rng.permutation(n_places)
+    reference = _experiment(rng, at_reference, genome, np.sort(places[:n_peaks]), log_odds, in_reference, n_reference)
+    query = _experiment(rng, at_query, genome, np.sort(places[-n_peaks:]), log_odds, in_query, n_query)
+
+    simulation |= {"cell_types": np.array(_type_names(n_types)), "motifs": genome.motifs, "activity": activity}
+    for adata in (reference, query):
+        adata.uns["simulation"] = deepcopy(simulation)
+    if fasta is not None:
+        _write_fasta(genome.chromosomes(), fasta)
+    return reference, query
+
+
+def _require(holds: bool, name: str, found: object, expected: str) -> None:  # noqa: FBT001
+    if not holds:
+        msg = f"Found {name}={found!r}, expected {expected}. Call simulate({name}=…) with such a value."
+        raise ValueError(msg)
+
+
+def _types_present(types: int | Sequence[int] | None, n_types: int, n_cells: int, platform: str) -> NDArray[np.int64]:
+    """Return the indices of the cell types present on a platform, ascending."""
+    name = f"{platform}_types"
+    if types is None or isinstance(types, int | np.integer):
+        n_present = n_types if types is None else int(types)
+        _require(1 <= n_present <= n_types, name, types, f"between 1 and n_types, {n_types}")
+        present = np.arange(n_present, dtype=np.int64)
+    else:
+        fine = all(isinstance(t, int | np.integer) and 0 <= t < n_types for t in types)
+        fine = fine and len(set(types)) == len(types) > 0
+        _require(fine, name, list(types), f"different indices between 0 and {n_types - 1}")
+        present = np.sort(np.asarray(types, dtype=np.int64))
+    _require(n_cells >= present.size, f"n_{platform}", n_cells, f"a cell for each of the {present.size} types present")
+    return present
+
+
+def _type_names(n_types: int) -> list[str]:
+    return [*CELL_TYPES[:n_types], *(f"Type {i + 1}" for i in range(len(CELL_TYPES), n_types))]
+
+
+def _random_genome(rng: np.random.Generator, n_places: int, peak_width: int, n_motifs: int) -> _Genome:
+    """Draw chromosomes with local GC content, and plant motifs into the core of every place."""
+    upstream = rng.integers(peak_width // 4, peak_width, n_places)
+    stretch = upstream + peak_width + peak_width // 4
+    ends = np.cumsum(stretch)
+    starts = ends - stretch + upstream
+    last_places = np.round(np.cumsum(CHROMOSOME_SHARES) * n_places).astype(np.int64)
+    bounds = np.unique(np.concatenate([[0], ends[np.maximum(last_places, 1) - 1]]))
+
+    gc = np.repeat(np.clip(rng.normal(GC_MEAN, GC_SD, n_places), 0.2, 0.8).astype(np.float32), stretch)
+    strong = rng.random(gc.size, dtype=np.float32) < gc
+    coin = rng.integers(0, 2, gc.size, dtype=np.uint8)
+    bases = np.where(strong, 1 + coin, 3 * coin)  # A, C, G, T are 0, 1, 2, 3: the complement of b is 3 - b
+
+    # Edges move by up to an eighth of the width, and must not cut a motif.
+    margin = peak_width // 8
+    n_sites = (peak_width - 2 * margin) // MOTIF_SITE
+    place, site = np.nonzero(rng.random((n_places, n_sites)) < INSTANCES_PER_PEAK / n_sites)
+    motif = rng.integers(0, n_motifs, place.size)
+    motifs, lengths = _random_motifs(rng, n_motifs)
+    n_bases = lengths[motif]
+    site_starts = starts[place] + margin + site * MOTIF_SITE + rng.integers(0, MOTIF_SITE - n_bases + 1)
+
+    cumulative = motifs.cumsum(axis=2)[:, :, :3]
+    drawn = (rng.random((place.size, motifs.shape[1], 1)) > cumulative[motif]).sum(axis=2)
+    offset = np.arange(motifs.shape[1])
+    reverse = rng.random((place.size, 1)) < 0.5
+    position = site_starts[:, None] + np.where(reverse, n_bases[:, None] - 1 - offset, offset)
+    inside = offset < n_bases[:, None]
+    bases[position[inside]] = np.where(reverse, 3 - drawn, drawn)[inside]
+
+    return _Genome(
+        bases=np.frombuffer(b"ACGT", dtype=np.uint8)[bases].tobytes().decode("ascii"),
+        chromosome_bounds=bounds,
+        place_starts=starts,
+        peak_width=peak_width,
+        instances=np.bincount(place * n_motifs + motif, minlength=n_places * n_motifs).reshape(n_places, n_motifs),
+        motifs=np.array(
+            ["".join("ACGT"[b] for b in m[:n].argmax(axis=1)) for m, n in zip(motifs, lengths, strict=True)]
+        ),
+    )
+
+
+def _random_motifs(rng: np.random.Generator, n_motifs: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return base probabilities, (motifs, longest, bases A C G T), and lengths, (motifs,)."""
+    shortest, longest = MOTIF_LENGTHS
+    motifs = rng.dirichlet(np.full(4, MOTIF_CONCENTRATION), (n_motifs, longest))
+    return motifs, rng.integers(shortest, longest + 1, n_motifs)
+
+
+def _activities(rng: np.random.Generator, n_types: int, n_motifs: int) -> NDArray[np.float64]:
+    """Return motif activities in log-odds per instance, (types, motifs): those of the lineage plus the type's own."""
+    n_lineages = -(-n_types // 2)
+    of_lineage = _deal(rng, n_lineages, n_motifs, MOTIFS_PER_LINEAGE) * LINEAGE_ACTIVITY
+    return of_lineage[np.arange(n_types) // 2] + _deal(rng, n_types, n_motifs, MOTIFS_PER_TYPE) * TYPE_ACTIVITY
+
+
+def _deal(rng: np.random.Generator, n_rows: int, n_motifs: int, n_active: int) -> NDArray[np.float64]:
+    """Return (rows, motifs) with ``n_active`` entries near 1 per row, the last of them negative, the others 0.
+
+    The motifs are dealt like cards, so that no two rows share one while there are enough.
+    """
+    n_active = min(n_active, n_motifs)
+    dealt = np.resize(rng.permutation(n_motifs), (n_rows, n_active))
+    values = rng.uniform(0.7, 1.3, dealt.shape)
+    values[:, -1] *= -1
+    activities = np.zeros((n_rows, n_motifs))
+    np.put_along_axis(activities, dealt, values, axis=1)
+    return activities
+
+
+def _experiment(
+    rng: np.random.Generator,
+    platform: _Platform,
+    genome: _Genome,
+    places: NDArray[np.int64],
+    log_odds: NDArray[np.float64],
+    types: NDArray[np.int64],
+    n_cells: int,
+) -> AnnData:
+    """Draw cells of ``types`` at ``places`` as ``platform`` sees them; ``log_odds`` is (all types, all places)."""
+    var = _peaks(rng, genome, places, platform.jitter)
+    gc = (var[SEQUENCE].str.count("[GC]") / var[SEQUENCE].str.len()).to_numpy()
+    capture_sd, gc_sd, donor_sd = platform.bias_sd
+    log_bias = capture_sd * rng.standard_normal(len(var)) + gc_sd * (gc - GC_MEAN) / GC_SD
+    donor_bias = donor_sd * rng.standard_normal((len(platform.donors), len(var)))
+
+    weights = softmax(platform.log_proportions[types])
+    labels = rng.permutation(np.concatenate([types, rng.choice(types, n_cells - types.size, p=weights)]))
+    donors = np.arange(n_cells) % len(platform.donors)
+    libraries = platform.depth * len(var) * np.exp(platform.library_sd * rng.standard_normal(n_cells))
+
+    cells, blocks = [], []
+    for donor, cell_type in np.unique(np.stack([donors, labels], axis=1), axis=0):
+        block = np.flatnonzero((donors == donor) & (labels == cell_type))
+        rates = expit(log_odds[cell_type, places]) * np.exp(log_bias + donor_bias[donor])
+        cells.append(block)
+        blocks.append(_draw_counts(rng, rates, libraries[block]))
+
+    names = _type_names(len(log_odds))
+    obs = pd.DataFrame(
+        {
+            "cell_type": pd.Categorical.from_codes(np.searchsorted(types, labels), [names[t] for t in types]),
+            "batch": pd.Categorical([platform.donors[d] for d in donors]),
+            "platform": pd.Categorical([platform.name] * n_cells),
+        },
+        index=[f"{platform.name}-{i}" for i in range(n_cells)],
+    )
+    return AnnData(sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(cells))], obs=obs, var=var)
+
+
+def _draw_counts(rng: np.random.Generator, rates: NDArray[np.float64], libraries: NDArray[np.float64]) -> sp.csr_matrix:
+    """Draw Poisson counts with mean ``outer(libraries, rates / rates.sum())``, (cells, peaks), never dense.
+
+    A Poisson total split by a multinomial is the same law, at a cost in proportion to the counts.
+    """
+    totals = rng.poisson(libraries)
+    cumulative = np.cumsum(rates)
+    peaks = np.searchsorted(cumulative / cumulative[-1], rng.random(totals.sum()), side="right")
+    indptr = np.concatenate([[0], np.cumsum(totals)])
+    counts = sp.csr_matrix((np.ones(peaks.size, dtype=np.float32), peaks, indptr), shape=(totals.size, rates.size))
+    counts.sum_duplicates()
+    return counts
+
+
+def _peaks(rng: np.random.Generator, genome: _Genome, places: NDArray[np.int64], jitter: int) -> pd.DataFrame:
+    """Return chromosome, start, end and bases of a peak at each place, with edges up to ``jitter`` bp away."""
+    starts = genome.place_starts[places]
+    ends = starts + genome.peak_width
+    if jitter:
+        starts = starts + (2 * rng.integers(0, 2, starts.size) - 1) * rng.integers(1, jitter + 1, starts.size)
+        ends = ends + rng.integers(-jitter, jitter + 1, ends.size)
+    chromosome = np.searchsorted(genome.chromosome_bounds, starts, side="right") - 1
+    offset = genome.chromosome_bounds[chromosome]
+    var = pd.DataFrame(
+        {
+            "chrom": pd.Categorical.from_codes(chromosome, list(genome.chromosomes())),
+            "start": starts - offset,
+            "end": ends - offset,
+            SEQUENCE: [genome.bases[start:end] for start, end in zip(starts, ends, strict=True)],
+        }
+    )
+    names = var["chrom"].astype(str) + ":" + var["start"].astype(str) + "-" + var["end"].astype(str)
+    return var.set_axis(pd.Index(names.to_numpy()), axis=0)
+
+
+def _write_fasta(chromosomes: dict[str, str], path: Path, *, columns: int = 60) -> None:
+    """Write FASTA aside and rename, so that no one reads half a genome."""
+    lines = [
+        line
+        for name, bases in chromosomes.items()
+        for line in (f">{name}", *(bases[i : i + columns] for i in range(0, len(bases), columns)))
+    ]
+    content = ("\n".join(lines) + "\n").encode("ascii")
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

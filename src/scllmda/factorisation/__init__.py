@@ -1,0 +1,12 @@
+"""Cells × peaks as a low-rank model: sequence as prior, counts as evidence.
+
+Holds the closed-form factorisation on sparse arrays (numpy, scipy). No torch, no AnnData.
+"""
+
+from __future__ import annotations
+
+from ._pearson import PearsonResiduals
+from ._sequence_prior import SequencePrior
+from ._fit import Factorisation, fit
+
+__all__ = ["Factorisation", "PearsonResiduals", "SequencePrior", "fit"]

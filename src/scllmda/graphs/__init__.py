@@ -1,0 +1,13 @@
+"""Cell graphs as CSR matrices.
+
+Holds how graphs are built (kNN, PPMI), normalised and used to propagate. Knows numpy and scipy arrays, no AnnData.
+"""
+
+from __future__ import annotations
+
+from ._knn import knn_graph
+from ._normalise import gcn_normalise, symmetric_normalise
+from ._ppmi import ppmi_graph
+from ._propagate import personalised_propagation
+
+__all__ = ["gcn_normalise", "knn_graph", "personalised_propagation", "ppmi_graph", "symmetric_normalise"]

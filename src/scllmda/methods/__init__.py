@@ -1,0 +1,17 @@
+"""Annotators behind one protocol and one registry.
+
+Holds one method per file, from arrays to labels and probabilities. No AnnData, no slots, no DNA.
+"""
+
+from __future__ import annotations
+
+from ._annotate_cells import Annotation, annotate_cells
+from ._registry import METHODS, Method, get, make_recipe, table
+from ._robust import RobustRecipe, robust
+from ._scllmda import ScllmdaRecipe, scllmda
+from ._task import Result, Task
+
+__all__ = [
+    "METHODS", "Annotation", "Method", "Result", "RobustRecipe", "ScllmdaRecipe", "Task",
+    "annotate_cells", "get", "make_recipe", "robust", "scllmda", "table",
+]

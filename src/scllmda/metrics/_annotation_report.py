@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .._keys import UNASSIGNED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+def annotation_report(
+    truth: Sequence[Any] | ArrayLike,
+    predicted: Sequence[Any] | ArrayLike,
+    proba: pd.DataFrame | None = None,
+    *,
+    n_bins: int = 15,
+) -> dict[str, float]:
+    """Score predicted labels against known ones.
+
+    Parameters
+    ----------
+    truth
+        Known labels, one per cell. Cells whose label is missing are left out.
+    predicted
+        Predicted labels in the same order, e.g. ``adata.obs["scllmda"]``. ``"Unassigned"`` counts as an error.
+    proba
+        Probabilities, one row per cell and one column per class (``get.annotation(adata)["proba"]`` or
+        ``adata.obsm["scllmda_proba"]``). Adds ``ece`` and ``log_loss``.
+    n_bins
+        Number of equal-width confidence bins of the expected calibration error; 15 as in Guo et al. 2017.
+
+    Returns
+    -------
+    ``n_cells``, ``accuracy``, ``balanced_accuracy`` (mean recall over true labels), ``macro_f1`` (over true ∪ predicted
+    labels, scikit-learn's default and the figure that papers print), ``macro_f1_true`` (over true labels only),
+    ``cohen_kappa``, ``jaccard_weighted``, ``jaccard_micro``, ``unassigned`` (fraction of cells); with ``proba`` also
+    ``ece`` (expected calibration error of the top class, Guo et al. 2017 eq. 3) and ``log_loss`` (natural log; a true
+    label that has no column counts as probability 1e-15).
+
+    Raises
+    ------
+    ValueError
+        Lengths differ, or no label is known.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> report = sl.metrics.annotation_report(["B", "B", "T"], ["B", "T", "T"])
+    >>> round(report["accuracy"], 2)
+    0.67
+    """
+    from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard_score, recall_score
+
+    true, guess = pd.Series(np.asarray(truth, dtype=object)), pd.Series(np.asarray(predicted, dtype=object))
+    if len(true) != len(guess):
+        msg = f"Found {len(true)} known and {len(guess)} predicted labels; expected as many, in the same order."
+        raise ValueError(msg)
+    if proba is not None and len(proba) != len(true):
+        msg = f"Found {len(true)} known labels and {len(proba)} rows of probabilities; expected as many."
+        raise ValueError(msg)
+    known = true.notna().to_numpy()
+    if not known.any():
+        msg = "No label is known (all missing); expected at least one cell with a label in truth."
+        raise ValueError(msg)
+    y, p = true[known].astype(str).to_numpy(), guess[known].astype(str).to_numpy()
+    types = np.unique(y)
+    report = {
+        "n_cells": float(len(y)),
+        "accuracy": accuracy_score(y, p),
+        "balanced_accuracy": recall_score(y, p, labels=types, average="macro", zero_division=0),
+        "macro_f1": f1_score(y, p, average="macro", zero_division=0),
+        "macro_f1_true": f1_score(y, p, labels=types, average="macro", zero_division=0),
+        # One class on both sides leaves kappa at 0/0: perfect agreement.
+        "cohen_kappa": 1.0 if len(np.union1d(y, p)) == 1 else cohen_kappa_score(y, p),
+        "jaccard_weighted": jaccard_score(y, p, average="weighted", zero_division=0),
+        "jaccard_micro": jaccard_score(y, p, average="micro"),
+        "unassigned": float((p == UNASSIGNED).mean()),
+    }
+    if proba is not None:
+        report |= _probability_scores(y, proba.loc[known], n_bins)
+    return {name: float(value) for name, value in report.items()}
+
+
+def _probability_scores(y: np.ndarray, proba: pd.DataFrame, n_bins: int) -> dict[str, float]:
+    values = proba.to_numpy(dtype=float)
+    classes = proba.columns.astype(str)
+    column = classes.get_indexer(y)
+    of_truth = np.where(column >= 0, values[np.arange(len(y)), column], 0.0)
+    confidence = values.max(axis=1)
+    correct = classes.to_numpy()[values.argmax(axis=1)] == y
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
+    return {
+        "ece": float(np.abs(gaps).sum() / len(y)),
+        "log_loss": float(-np.log(np.clip(of_truth, 1e-15, 1)).mean()),
+    }

@@ -1,0 +1,12 @@
+"""Prepare the data: what is needed before anything is learnt.
+
+One public function per file: resolve the input, call what lies below, write slots, log.
+No model and no algorithm of its own.
+"""
+
+from __future__ import annotations
+
+from ._match_peaks import match_peaks
+from ._peak_sequences import peak_sequences
+
+__all__ = ["match_peaks", "peak_sequences"]

@@ -1,0 +1,178 @@
+"""Write the DNA under every peak."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+
+from .. import _logging as logg
+from .._anndata import resolve, write_slots
+from .._keys import SEQUENCE
+from ..genomics import fetch_sequences, peak_intervals
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    import numpy as np
+    import numpy.typing as npt
+    from anndata import AnnData
+    from mudata import MuData
+
+
+class Genome(Protocol):
+    """Anything that knows its FASTA, such as a SnapATAC2 ``Genome``."""
+
+    @property
+    def fasta(self) -> str | PathLike[str]:
+        """Path of the FASTA."""
+
+
+def peak_sequences(
+    adata: AnnData | MuData,
+    genome: str | PathLike[str] | Genome | None = None,
+    *,
+    window: int | None = None,
+    missing: Literal["raise", "drop", "n"] = "raise",
+    key_added: str = SEQUENCE,
+    mod: str = "atac",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    r"""Write the DNA sequence under every peak.
+
+    Peaks are read from ``.var["chrom"]`` (or ``"chr"``, ``"seqnames"``), ``.var["start"]`` and ``.var["end"]``, 0-based
+    and half-open, if all are there, else from ``.var_names`` such as ``chr1:100-200``. ``chr1`` finds ``1`` in the
+    FASTA, and the other way round.
+
+    Parameters
+    ----------
+    adata
+        Cells × peaks, or a MuData with the modality ``mod``.
+    genome
+        Path of the FASTA of the genome build that the peaks were called on (plain, gzipped or bgzipped; a compressed
+        one is unpacked into a temporary folder at each call), or an object whose ``.fasta`` is that path, such as
+        ``snapatac2.genome.hg38``. ``None`` takes ``.uns["files"]["genome"]``, where ``muon.atac.tl.locate_genome``
+        writes it.
+    window
+        Width in base pairs of the sequences, centred on ``(start + end) // 2``; N beyond the ends of the contig.
+        ``None`` takes the peaks themselves.
+    missing
+        What becomes of peaks whose contig is not in the FASTA: ``"raise"`` an error, ``"drop"`` them from the object,
+        or give them a sequence of ``"n"``.
+    key_added
+        Column of ``.var`` to write.
+    mod
+        Modality of a MuData that holds the peaks.
+    copy
+        Return a copy instead of writing to ``adata``.
+
+    Returns
+    -------
+    ``None``, or the copy. Writes
+
+    `.var[key_added]` : :class:`str`
+        Sequence of each peak, upper-case A, C, G, T; N for anything else.
+
+    With ``missing="drop"`` the object has lost the peaks without a contig.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such FASTA.
+    ValueError
+        No genome given or noted in the object; peaks that are no intervals; contigs that the FASTA lacks; peaks past
+        the end of their contig, whatever ``missing`` says, since they belong to another genome build; peaks to drop
+        from a backed AnnData or a view of a MuData; or no peak that would be left.
+    TypeError
+        ``adata`` or ``genome`` is of another type.
+    KeyError
+        The MuData has no modality ``mod``.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from anndata import AnnData
+    >>> from scllmda.pp import peak_sequences
+    >>> adata = AnnData(np.ones((1, 2)), var=pd.DataFrame(index=["chr1:0-3", "chr1:4-8"]))
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "genome.fa").write_text(">chr1\nacgtacgt\n")
+    ...     peak_sequences(adata, f"{folder}/genome.fa")
+    >>> adata.var["sequence"].tolist()
+    ['ACG', 'ACGT']
+    """
+    data, atac = resolve(adata, mod=mod, copy=copy)
+    if missing == "drop":
+        _require_droppable(data, atac)
+    fasta = _fasta_path(genome, data, atac)
+    intervals = peak_intervals(atac.var)
+
+    start = logg.info(f"reading the sequences of {len(intervals)} peaks")
+    sequences, kept = fetch_sequences(fasta, intervals, window=window, missing=missing)
+    if not kept.any() and len(kept):
+        msg = (
+            f"None of the {len(kept)} peaks lies on a contig of {fasta!r} (first peak: {intervals.names()[0]}); "
+            "dropping them would leave no peak. Pass the FASTA of the genome that the peaks were called on."
+        )
+        raise ValueError(msg)
+    _warn_if_unknown(sequences, fasta)
+    if not kept.all():
+        _drop_peaks(data, atac, kept)
+    write_slots(atac, {("var", key_added): sequences}, start=start)
+    return data if copy else None
+
+
+def _fasta_path(genome: str | PathLike[str] | Genome | None, data: AnnData | MuData, atac: AnnData) -> str:
+    if genome is None:
+        noted = [holder.uns["files"]["genome"] for holder in (atac, data) if "genome" in holder.uns.get("files", {})]
+        if not noted:
+            msg = (
+                "Found neither genome= nor .uns['files']['genome']; expected the FASTA that the peaks were called on. "
+                "Pass its path, or note it with muon.atac.tl.locate_genome(adata, path)."
+            )
+            raise ValueError(msg)
+        genome = noted[0]
+    path = getattr(genome, "fasta", genome)
+    if not isinstance(path, str | PathLike):
+        msg = (
+            f"Found a genome of type {type(genome).__name__}; expected the path of a FASTA, or an object with a .fasta."
+        )
+        raise TypeError(msg)
+    return fspath(path)
+
+
+def _warn_if_unknown(sequences: npt.NDArray[np.object_], fasta: str) -> None:
+    unknown = int(pd.Series(sequences, dtype=object).str.strip("N").eq("").sum())
+    if unknown > len(sequences) / 2:
+        logg.warning(
+            f"{unknown} of {len(sequences)} sequences are nothing but N. Check that the peaks were called on the "
+            f"genome build of {fasta!r}, and that the FASTA is not masked."
+        )
+
+
+def _require_droppable(data: AnnData | MuData, atac: AnnData) -> None:
+    if atac.isbacked:
+        msg = (
+            "Found a backed AnnData and missing='drop'; peaks can only be dropped from one in memory. "
+            "Call .to_memory() before, or pass missing='n'."
+        )
+        raise ValueError(msg)
+    if data.is_view:
+        msg = (
+            "Found a view of a MuData and missing='drop'; peaks can only be dropped from a MuData of its own. "
+            "Call .copy() before, or pass copy=True or missing='n'."
+        )
+        raise ValueError(msg)
+
+
+def _drop_peaks(data: AnnData | MuData, atac: AnnData, kept: npt.NDArray[np.bool_]) -> None:
+    logg.info(f"    dropping {(~kept).sum()} of {len(kept)} peaks, their contigs are not in the FASTA")
+    atac._inplace_subset_var(kept)
+    if data is not atac:
+        from mudata import set_options
+
+        # The axes have to follow; columns of the modalities are not to be copied up on the way.
+        with set_options(pull_on_update=False):
+            data.update()

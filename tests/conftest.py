@@ -1,0 +1,33 @@
+"""Fixtures that every test can use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    """Return a folder of the files beside the repository; skip, or fail where they are known to be."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        message = f"no ../shared/{name} beside the repository"
+        if os.environ.get("CI") == "true" and os.environ.get("SCLLMDA_REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data sets, too large for the repository."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def shared_golden() -> Path:
+    """Folder of tiny checkpoints with the outputs of the original modelling code."""
+    return _shared("golden")

@@ -1,0 +1,264 @@
+"""Sequences from a FASTA."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyfaidx import Fasta
+
+from scllmda.genomics import Intervals, fetch_sequences
+
+GENOME = {"chr1": "ACGTacgtNNrykmGATTACA", "chr2": "TTTTTGGGGG", "MT": "GATTACA"}
+
+
+def write_fasta(path: Path, genome: dict[str, str] = GENOME, *, line: int = 6, newline: str = "\n") -> Path:
+    rows = []
+    for name, sequence in genome.items():
+        rows += [f">{name} a description", *(sequence[i : i + line] for i in range(0, len(sequence), line))]
+    path.write_bytes((newline.join(rows) + newline).encode())
+    return path
+
+
+def gzipped(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return packed
+
+
+def bgzipped(path: Path) -> Path:
+    """Several gzip members, the last one empty: what bgzip writes."""
+    packed, content = path.with_name(f"{path.name}.bgz"), path.read_bytes()
+    packed.write_bytes(b"".join(gzip.compress(content[i : i + 10]) for i in range(0, len(content) + 10, 10)))
+    return packed
+
+
+def without_suffix(path: Path) -> Path:
+    return gzipped(path).rename(path.with_name("packed"))
+
+
+def fetch(path: Path, names: list[str], **kwargs: object) -> list[str]:
+    return fetch_sequences(path, Intervals.from_names(names), **kwargs)[0].tolist()
+
+
+@pytest.fixture
+def fasta(tmp_path: Path) -> Path:
+    return write_fasta(tmp_path / "genome.fa")
+
+
+def test_sequences(fasta: Path) -> None:
+    sequences, kept = fetch_sequences(fasta, Intervals.from_names(["chr2:4-6", "chr1:0-21", "chr1:4-8", "chr2:0-10"]))
+    assert sequences.tolist() == ["TG", "ACGTACGTNNNNNNGATTACA", "ACGT", "TTTTTGGGGG"]
+    assert sequences.dtype == object
+    assert kept.tolist() == [True] * 4
+
+
+@pytest.mark.parametrize("packed", [gzipped, bgzipped, without_suffix])
+def test_compressed(fasta: Path, packed: Callable[[Path], Path]) -> None:
+    path = packed(fasta)
+    fasta.unlink()
+    assert fetch(path, ["chr1:14-21", "chr2:4-6"]) == ["GATTACA", "TG"]
+    assert list(path.parent.iterdir()) == [path], "nothing is left beside it"
+
+
+def test_temporary_files_go(fasta: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = fasta.parent / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    fetch(gzipped(fasta), ["chr1:0-3"])
+    with pytest.raises(ValueError, match="lacks"):
+        fetch(gzipped(fasta), ["chr9:0-3"])
+    assert list(scratch.iterdir()) == []
+
+
+def test_windows_line_ends(tmp_path: Path) -> None:
+    assert fetch(write_fasta(tmp_path / "genome.fa", newline="\r\n"), ["chr1:4-18"]) == ["ACGTNNNNNNGATT"]
+
+
+@pytest.mark.parametrize(
+    ("name", "window", "expected"),
+    [
+        ("chr2:0-2", 4, "NTTT"),
+        ("chr2:8-10", 4, "GGGN"),
+        ("chr2:4-6", 1, "G"),
+        ("chr2:3-6", 3, "TTG"),
+        ("chr2:0-10", 16, "NNNTTTTTGGGGGNNN"),
+        ("MT:0-1", 30, "N" * 15 + "GATTACA" + "N" * 8),
+    ],
+)
+def test_window(fasta: Path, name: str, window: int, expected: str) -> None:
+    assert fetch(fasta, [name], window=window) == [expected]
+
+
+@pytest.mark.parametrize("names", [["1:0-4", "2:0-4", "chrM:0-4"], ["chr1:0-4", "chr2:0-4", "M:0-4"]])
+def test_contig_aliases(fasta: Path, names: list[str]) -> None:
+    assert fetch(fasta, names) == ["ACGT", "TTTT", "GATT"]
+
+
+def test_the_exact_contig_comes_before_its_alias(tmp_path: Path) -> None:
+    path = write_fasta(tmp_path / "genome.fa", {"chr1": "AAAA", "1": "CCCC"})
+    assert fetch(path, ["1:0-4", "chr1:0-4"]) == ["CCCC", "AAAA"]
+
+
+@st.composite
+def genome_and_peaks(draw: st.DrawFn) -> tuple[dict[str, str], int, list[tuple[str, int, int]]]:
+    genome = draw(
+        st.dictionaries(
+            st.sampled_from(["chr1", "2", "chrX", "KI270706.1"]),
+            st.text("ACGTacgtNnRYx", min_size=1, max_size=40),
+            min_size=1,
+        )
+    )
+    peaks = []
+    for _ in range(draw(st.integers(0, 12))):
+        name = draw(st.sampled_from(sorted(genome)))
+        start = draw(st.integers(0, len(genome[name]) - 1))
+        peaks.append((name, start, draw(st.integers(start + 1, len(genome[name])))))
+    return genome, draw(st.integers(1, 12)), peaks
+
+
+@settings(deadline=None)
+@given(genome_and_peaks(), st.none() | st.integers(1, 60))
+def test_same_as_one_peak_at_a_time(tmp_path_factory: pytest.TempPathFactory, case: tuple, window: int | None) -> None:
+    genome, line, peaks = case
+    path = write_fasta(tmp_path_factory.mktemp("genome") / "genome.fa", genome, line=line)
+    expected = []
+    with Fasta(path, as_raw=True) as contigs:
+        for name, start, end in peaks:
+            first = start if window is None else (start + end) // 2 - window // 2
+            last = end if window is None else first + window
+            bases = contigs[name][max(first, 0) : min(last, len(genome[name]))].upper()
+            assert bases == genome[name][max(first, 0) : last].upper()
+            known = "".join(base if base in "ACGT" else "N" for base in bases)
+            expected.append("N" * max(-first, 0) + known + "N" * max(last - len(genome[name]), 0))
+    intervals = Intervals.from_names([f"{name}:{start}-{end}" for name, start, end in peaks])
+    found, kept = fetch_sequences(path, intervals, window=window)
+    assert found.tolist() == expected
+    assert kept.tolist() == [True] * len(peaks)
+
+
+ABSENT = ["chr2:0-3", "chr9:5-9", "chr1:0-3", "chrUn_7:1-2", "chr9:1-2"]
+
+
+def test_absent_contigs_raise(fasta: Path) -> None:
+    expected = (
+        r"3 of 5 peaks lie on 2 contigs that the FASTA lacks \(chr9, chrUn_7\); it has 3 contigs \(chr1, chr2, MT\)"
+    )
+    with pytest.raises(ValueError, match=expected):
+        fetch(fasta, ABSENT)
+
+
+@pytest.mark.parametrize(("window", "unknown"), [(None, ["NNNN", "N", "N"]), (2, ["NN"] * 3)])
+def test_absent_contigs_become_n(fasta: Path, window: int | None, unknown: list[str]) -> None:
+    sequences, kept = fetch_sequences(fasta, Intervals.from_names(ABSENT), window=window, missing="n")
+    assert sequences[[1, 3, 4]].tolist() == unknown
+    assert sequences[[0, 2]].tolist() == (["TTT", "ACG"] if window is None else ["TT", "AC"])
+    assert kept.all()
+
+
+def test_absent_contigs_are_dropped(fasta: Path) -> None:
+    sequences, kept = fetch_sequences(fasta, Intervals.from_names(ABSENT), missing="drop")
+    assert sequences.tolist() == ["TTT", "ACG"]
+    assert kept.tolist() == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop", "n"])
+@pytest.mark.parametrize("window", [None, 2])
+def test_wrong_build(fasta: Path, missing: str, window: int | None) -> None:
+    expected = (
+        r"1 of 2 peaks end after their contig \(first: 2:8-11, but the contig is 10 bp long\).*another genome build"
+    )
+    with pytest.raises(ValueError, match=expected):
+        fetch(fasta, ["chr1:0-3", "2:8-11"], missing=missing, window=window)
+
+
+def test_index_is_kept_beside_the_fasta(fasta: Path) -> None:
+    fetch(fasta, ["chr1:0-3"])
+    index = fasta.with_name("genome.fa.fai")
+    assert sorted(fasta.parent.iterdir()) == [fasta, index]
+    assert index.read_text().splitlines()[0] == "chr1\t21\t20\t6\t7"
+    written = index.stat().st_mtime_ns
+    fetch(fasta, ["chr1:0-3"])
+    assert index.stat().st_mtime_ns == written, "a fresh index is not written again"
+
+
+def test_stale_index_is_renewed(fasta: Path) -> None:
+    fetch(fasta, ["chr1:0-3"])
+    os.utime(fasta.with_name("genome.fa.fai"), (0, 0))
+    write_fasta(fasta, {"chr2": "CCCCC"})
+    assert fetch(fasta, ["chr2:0-5"]) == ["CCCCC"]
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_read_only_folder() -> None:
+    with TemporaryDirectory() as folder:
+        fasta = write_fasta(Path(folder, "genome.fa"))
+        Path(folder).chmod(0o555)
+        user = os.geteuid()
+        try:
+            if user == 0:  # root may write everywhere, nobody may not
+                os.seteuid(65534)
+            assert fetch(fasta, ["chr1:0-3"]) == ["ACG"]
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o755)
+        assert list(Path(folder).iterdir()) == [fasta]
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"Found no FASTA at '.*hg38\.fa'"):
+        fetch(tmp_path / "hg38.fa", ["chr1:0-3"])
+
+
+def test_home_folder(fasta: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(fasta.parent))
+    assert fetch(Path("~/genome.fa"), ["chr1:0-3"]) == ["ACG"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "Cannot index"),
+        ("ACGT\n", "Cannot index"),
+        (">chr1\nAC\n>chr1\nAC\n", "Duplicate key"),
+        (">chr1\nAC\nACGT\nA\n", "not consistent"),
+    ],
+)
+def test_no_fasta(tmp_path: Path, content: str, expected: str) -> None:
+    path = tmp_path / "genome.fa"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=expected) as error:
+        fetch(path, ["chr1:0-1"])
+    assert "Expected a FASTA with unique contig names" in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b">chr1\nACGT\n", gzip.compress(b">chr1\nACGT\n" * 99)[:-9]])
+def test_broken_archive(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="Expected a complete gzip or bgzip file"):
+        fetch(path, ["chr1:0-1"])
+
+
+@pytest.mark.parametrize("bad", [{"missing": "ignore"}, {"window": 0}, {"window": -5}])
+def test_bad_parameters(tmp_path: Path, bad: dict) -> None:
+    with pytest.raises(ValueError, match=r"Found (missing|window)=.*expected"):
+        fetch(tmp_path / "never-read.fa", ["chr1:0-3"], **bad)
+
+
+def test_real_genome(shared_data: Path) -> None:
+    path = shared_data / "hg19_chr20_9.995-11.095Mb.fa.gz"
+    text = "".join(gzip.decompress(path.read_bytes()).decode().split("\n")[1:]).upper()
+    start = np.random.default_rng(0).integers(9_990_000, 11_100_000, 300)
+    end = start + 501
+    sequences, _ = fetch_sequences(path, Intervals.from_columns(["20"] * 300, start, end), window=256)
+    expected = [text[(a + b) // 2 - 128 : (a + b) // 2 + 128] for a, b in zip(start, end, strict=True)]
+    assert sequences.tolist() == expected
+    assert len(set(sequences)) > 250
