@@ -79,10 +79,10 @@ def test_no_window_gives_zeros(sequence: str) -> None:
     assert vector[-1] == pytest.approx(math.log1p(len(sequence)))
 
 
-def test_default_has_2080_kmers_of_unit_norm(rng: np.random.Generator) -> None:
+def test_default_has_512_kmers_of_unit_norm(rng: np.random.Generator) -> None:
     encoder = encoders.get("kmer")
     assert isinstance(encoder, encoders.PeakEncoder)
-    assert encoder.n_dims == 2082
+    assert encoder.n_dims == 514
     vectors = encoder.encode(["".join(rng.choice(list("ACGT"), 500)) for _ in range(5)])
     np.testing.assert_allclose(np.linalg.norm(vectors[:, :-2], axis=1), 1, rtol=1e-6)
 

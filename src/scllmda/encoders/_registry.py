@@ -88,7 +88,7 @@ def get(
     --------
     >>> import scllmda as sl
     >>> sl.encoders.get("kmer").encode(["ACGTACGT"]).shape
-    (1, 2082)
+    (1, 514)
     """
     if name not in ENCODERS:
         close = get_close_matches(str(name), ENCODERS, n=1)

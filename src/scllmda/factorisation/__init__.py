@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from ._pearson import PearsonResiduals
 from ._sequence_prior import SequencePrior
-from ._fit import Factorisation, fit
+from ._fit import Factorisation, evident_peaks, fit
 
-__all__ = ["Factorisation", "PearsonResiduals", "SequencePrior", "fit"]
+__all__ = ["Factorisation", "PearsonResiduals", "SequencePrior", "evident_peaks", "fit"]

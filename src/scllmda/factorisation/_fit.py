@@ -19,9 +19,9 @@ class Factorisation:
     cells: Float
     """(n_cells, k): cell embedding; columns orthogonal, largest first."""
     peaks: Float
-    """(n_peaks, k): peak loadings; columns orthonormal."""
+    """(n_peaks, k): peak loadings; columns orthonormal; zero for peaks that were no evidence."""
     peak_mass: Float
-    """(n_peaks,): each peak's share of all counts, the base rate."""
+    """(n_peaks,): each peak's share of all counts, the base rate; zero likewise."""
     prior: SequencePrior | None
     """From sequence to loadings divided by the root of ``peak_mass``; None without sequence."""
 
@@ -31,6 +31,7 @@ def fit(
     n_components: int,
     *,
     embeddings: Float | None = None,
+    domain: NDArray[np.integer] | None = None,
     n_iterations: int = 6,
     rng: np.random.Generator,
 ) -> Factorisation:
@@ -50,42 +51,50 @@ def fit(
         Latent dimensions; at most ``min(X.shape)`` are returned.
     embeddings
         (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. None for counts alone.
+    domain
+        (n_cells,) domain of each cell. Only peaks open in every domain are evidence then: a peak that one platform never
+        called says which platform a cell is from, not what it is. None to use every open peak.
     n_iterations
         Alternations after the SVD. The subspace changes by less than one per cent after six on real data.
     rng
         Starts the Lanczos iteration and draws the folds of g.
     """
-    residuals = PearsonResiduals.of(X)
+    evident = evident_peaks(X, domain)
+    residuals = PearsonResiduals.of(X[:, evident])
     n_components = min(n_components, min(residuals.shape))
     scores, singular = residuals.svd(n_components, rng)
-    peak_counts = residuals.root_peak_mass**2 * residuals.total
+    counts = residuals.root_peak_mass**2 * residuals.total
     root_mass = residuals.root_peak_mass[:, None]
-    fitter = None if embeddings is None else SequencePriorFitter(embeddings, peak_counts, rng)
-    prior: SequencePrior | None = None
-    expected: Float = np.zeros((1, n_components))
+    fitter = None if embeddings is None else SequencePriorFitter(embeddings[evident], counts, rng)
+    expected = held_out = np.zeros((1, n_components))
 
     for _ in range(n_iterations):
-        evidence = _divide(residuals.transposed_times(scores), singular)
-        effects = _divide(evidence, root_mass)
-        held_out = expected
+        effects = _divide(residuals.transposed_times(scores), singular) / root_mass
         if fitter is not None:
-            prior, expected, held_out = fitter(effects)
-        precision = peak_counts[:, None] * singular**2
-        excess = peak_counts @ (effects - held_out) ** 2 - _divide(float((peak_counts > 0).sum()), singular**2)
-        variance = np.maximum(excess / residuals.total, 0)
-        trust = precision * variance / (precision * variance + 1)
+            _, expected, held_out = fitter(effects)
+        excess = counts @ (effects - held_out) ** 2 - _divide(len(counts), singular**2)
+        precision = counts[:, None] * singular**2 * np.maximum(excess / residuals.total, 0)
+        trust = precision / (precision + 1)
         loadings = root_mass * (trust * effects + (1 - trust) * expected)
         cells = residuals.times(loadings) @ np.linalg.pinv(loadings.T @ loadings, hermitian=True)
-        scores, singular, peaks = _canonical(cells, loadings)
+        scores, singular, loadings = _canonical(cells, loadings)
 
-    if fitter is not None:
-        prior, _, _ = fitter(_divide(peaks, root_mass))
-    return Factorisation(
-        (scores * singular).astype(np.float32),
-        peaks.astype(np.float32),
-        (residuals.root_peak_mass**2).astype(np.float32),
-        prior,
-    )
+    cells = scores * singular
+    cells[residuals.root_cell_mass == 0] = 0
+    peaks = np.zeros((X.shape[1], n_components), dtype=np.float32)
+    peaks[evident] = loadings
+    mass = np.zeros(X.shape[1], dtype=np.float32)
+    mass[evident] = residuals.root_peak_mass**2
+    prior = None if fitter is None else fitter(loadings / root_mass)[0]
+    return Factorisation(cells.astype(np.float32), peaks, mass, prior)
+
+
+def evident_peaks(X: sp.csr_matrix, domain: NDArray[np.integer] | None) -> NDArray[np.intp]:
+    """Return the positions of the peaks that are open in some cell of every domain."""
+    if domain is None:
+        domain = np.zeros(X.shape[0], dtype=np.int8)
+    open_in = [np.asarray(X[domain == d].sum(axis=0)).ravel() > 0 for d in np.unique(domain)]
+    return np.flatnonzero(np.logical_and.reduce(open_in))
 
 
 def _canonical(cells: Float, loadings: Float) -> tuple[Float, Float, Float]:

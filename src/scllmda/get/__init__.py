@@ -1,10 +1,12 @@
-"""Read results and registries out as tables.
+"""Read-only views of what the tools wrote and of what there is.
 
-Lives here: functions that return data frames or arrays. May not live here: anything that changes an object.
+Holds functions that return tables and change nothing. No computation.
 """
 
 from __future__ import annotations
 
+from ._annotation import annotation
 from ._encoders import encoders
+from ._methods import methods
 
-__all__ = ["encoders"]
+__all__ = ["annotation", "encoders", "methods"]

@@ -20,12 +20,10 @@ Float = NDArray[np.floating]
 class Annotation:
     """Everything an annotation gives, for all cells in their order."""
 
-    codes: NDArray[np.integer]
-    """(n_cells,) class codes before rejection."""
     proba: Float
-    """(n_cells, n_classes); reference cells have 1 at their own class."""
+    """(n_cells, n_classes); reference cells have 1 at their own class, cells without any open peak 0 throughout."""
     novelty: Float
-    """(n_cells,); reference cells have 0."""
+    """(n_cells,) 0-1; reference cells have 0, cells without any open peak 1."""
     aligned: Float
     """(n_cells, k)."""
     connectivities: sp.csr_matrix
@@ -50,7 +48,7 @@ def annotate_cells(
     Parameters
     ----------
     X
-        (n_cells, d) representation of reference and query.
+        (n_cells, d) representation of reference and query; cells without any open peak are zero throughout and left out.
     labels
         (n_cells,) class codes; -1 marks the query.
     n_classes
@@ -67,16 +65,35 @@ def annotate_cells(
         Torch device.
     """
     settings = make_recipe(method, recipe)
-    query = labels < 0
-    connectivities = knn_graph(X, query.astype(np.int8), n_neighbors)
-    ppmi = ppmi_graph(connectivities, query.astype(np.int8), rng=rng)
-    result = get(method).function(Task(X, labels, n_classes, connectivities, ppmi, rng, batch, device), settings)
+    n_cells, query = len(X), labels < 0
+    seen = np.flatnonzero(X.any(axis=1))
+    for what, cells in (("query", query), ("reference", ~query)):
+        if not cells[seen].any():
+            msg = f"None of the {cells.sum()} {what} cells has an open peak among those used; there is nothing to compare."
+            raise ValueError(msg)
+    domain = query[seen].astype(np.int8)
+    connectivities = knn_graph(X[seen], domain, n_neighbors)
+    ppmi = ppmi_graph(connectivities, domain, rng=rng)
+    batch = None if batch is None else batch[seen]
+    task = Task(X[seen], labels[seen], n_classes, connectivities, ppmi, rng, batch, device)
+    result = get(method).function(task, settings)
 
-    proba = np.zeros((len(X), n_classes))
-    proba[query] = result.proba
+    proba = np.zeros((n_cells, n_classes))
+    proba[seen[task.query]] = result.proba
     proba[~query, labels[~query]] = 1
-    novel = np.zeros(len(X))
-    novel[query] = novelty(result.aligned[~query], result.aligned[query], n_neighbors=n_neighbors)
+    novel = query.astype(float)
+    aligned = np.asarray(result.aligned)
+    novel[seen[task.query]] = novelty(aligned[~task.query], aligned[task.query], n_neighbors=n_neighbors)
+    full = np.zeros((n_cells, aligned.shape[1]), dtype=np.float32)
+    full[seen] = aligned
     return Annotation(
-        proba.argmax(axis=1), proba, novel, result.aligned, connectivities, ppmi, dict(result.history)
+        proba, novel, full, _expand(connectivities, seen, n_cells), _expand(ppmi, seen, n_cells), dict(result.history)
     )
+
+
+def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:
+    """Return the graph among all cells, where ``cells`` are those it was made of."""
+    if len(cells) == n_cells:
+        return graph
+    coo = graph.tocoo()
+    return sp.csr_matrix((coo.data, (cells[coo.row], cells[coo.col])), shape=(n_cells, n_cells))

@@ -33,13 +33,18 @@ class ScllmdaRecipe:
 
 
 def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
-    """Annotate with scLLMDA's graph domain adaptation network."""
-    from ..nn._domain_adapter import Domain, train_adapter
+    """Annotate with scLLMDA's graph domain adaptation network.
+
+    The representation is scaled as a whole to unit mean square: the learning rate and the number of epochs are published
+    for embeddings of that order.
+    """
+    from ..nn import Domain, pick_device, train_adapter
 
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
+    X = task.X / np.sqrt(np.mean(np.square(task.X, dtype=np.float64)))
     source, target = (
         Domain(
-            task.X[cells],
+            X[cells],
             gcn_normalise(task.connectivities[cells][:, cells]),
             symmetric_normalise(task.ppmi[cells][:, cells]),
         )
@@ -60,7 +65,7 @@ def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
         rate_epochs=recipe.rate_epochs,
         n_epochs=recipe.n_epochs,
         seed=task.seed,
-        device=task.device,
+        device=pick_device(task.device),
     )
     aligned = np.empty((len(task.X), encoded_source.shape[1]), dtype=np.float32)
     aligned[reference], aligned[query] = encoded_source, encoded_target

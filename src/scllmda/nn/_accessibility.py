@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from tqdm.auto import tqdm
+
+from ._device import pick_device
 
 
 class AccessibilityNetwork(nn.Module):
@@ -29,55 +32,87 @@ class AccessibilityNetwork(nn.Module):
         return self.cells(self.body(embeddings))
 
 
-def train_accessibility(
-    peaks_by_cells: sp.csr_matrix,
+@dataclass(frozen=True)
+class PublishedRecipe:
+    """Constants of scLLMDA's first stage (Liu et al. 2026)."""
+
+    hidden: tuple[int, ...] = (512, 256, 128)
+    """Paper. The last is the number of latent dimensions."""
+    dropout: float = 0.3
+    """Released code."""
+    lr: float = 1e-3
+    """Paper."""
+    batch_size: int = 1024
+    """Peaks per step; released code."""
+    n_epochs: int = 400
+    """Paper; no early stopping."""
+    min_open: float = 0.01
+    """Peaks open in a smaller share of all cells are left out of the training; released code."""
+
+
+def embed_by_accessibility(
+    X: sp.csr_matrix,
     embeddings: NDArray[np.floating],
+    recipe: PublishedRecipe,
     *,
-    hidden: Sequence[int],
-    dropout: float,
-    lr: float,
-    batch_size: int,
-    n_epochs: int,
     seed: int,
     device: str,
-) -> tuple[AccessibilityNetwork, list[float]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], list[float]]:
     """Train on binary accessibility by mean binary cross-entropy over peaks × cells (scLLMDA eq. 3), with Adam.
+
+    Cost grows with peaks × cells: that is the published recipe.
 
     Parameters
     ----------
-    peaks_by_cells
-        (n_peaks, n_cells) binary CSR.
+    X
+        (n_cells, n_peaks) binary CSR.
     embeddings
         (n_peaks, d) float32.
-    hidden, dropout, lr, batch_size, n_epochs
-        As published: 512-256-128, 0.3, 1e-3, 1024 peaks, 400.
+    recipe
+        Constants.
     seed
         Of weights, dropout and order; the global generator is left as it was.
     device
-        Torch device.
+        Torch device, or "auto".
 
     Returns
     -------
-    The network, in evaluation mode, and the mean loss of each epoch.
+    Cells (n_cells, k): the columns of W_o, without the biases, which are depth; peaks (n_peaks, k): the last hidden layer
+    of every peak, with dropout off; the mean loss of each epoch.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two peaks are open in enough cells.
     """
-    n_peaks, n_cells = peaks_by_cells.shape
+    device = pick_device(device)
+    by_peak = sp.csr_matrix(X.T)
+    frequent = np.flatnonzero(np.diff(by_peak.indptr) >= recipe.min_open * X.shape[0])
+    if len(frequent) < 2:
+        msg = f"{len(frequent)} of {X.shape[1]} peaks are open in {recipe.min_open:.0%} of the cells; expected two or more."
+        raise ValueError(msg)
+    by_peak = by_peak[frequent]
+    Z = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
     history = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = AccessibilityNetwork(embeddings.shape[1], n_cells, hidden, dropout).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=lr)
-        Z = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32)).to(device)
-        for _ in tqdm(range(n_epochs), desc="cell embeddings", unit="epoch", disable=None):
+        network = AccessibilityNetwork(Z.shape[1], X.shape[0], recipe.hidden, recipe.dropout).to(device)
+        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr)
+        for _ in tqdm(range(recipe.n_epochs), desc="cell embeddings", unit="epoch", disable=None):
             loss_sum = 0.0
-            for batch in _batches(torch.randperm(n_peaks), batch_size):
-                target = torch.from_numpy(peaks_by_cells[batch.numpy()].toarray()).to(device)
-                loss = nn.functional.binary_cross_entropy_with_logits(network(Z[batch.to(device)]), target)
+            for batch in _batches(torch.randperm(len(frequent)), recipe.batch_size):
+                target = torch.from_numpy(by_peak[batch.numpy()].toarray()).to(device)
+                logits = network(Z[frequent[batch.numpy()]].to(device))
+                loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 loss_sum += loss.item() * len(batch)
-            history.append(loss_sum / n_peaks)
-    return network.eval(), history
+            history.append(loss_sum / len(frequent))
+    network.eval()
+    with torch.no_grad():
+        peaks = torch.cat([network.body(chunk.to(device)).cpu() for chunk in Z.split(8192)])
+    return network.cells.weight.detach().cpu().numpy().copy(), peaks.numpy(), history
 
 
 def _batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,14 +122,10 @@ def adapter_loss(
     rate
         Factor of the reversed gradient.
     """
-    domain = sum(
-        cross_entropy(
-            model.discriminator(reverse_gradient(cells, rate)),
-            torch.full((len(cells),), code, dtype=torch.long, device=cells.device),
-        )
-        for code, cells in enumerate((source, target))
-    )
-    assert isinstance(domain, torch.Tensor)
+    domain = torch.zeros((), device=source.device)
+    for code, cells in enumerate((source, target)):
+        is_code = torch.full((len(cells),), code, dtype=torch.long, device=cells.device)
+        domain = domain + cross_entropy(model.discriminator(reverse_gradient(cells, rate)), is_code)
     return cross_entropy(model.classifier(source), labels) + domain_weight * domain, domain
 
 
@@ -193,10 +190,12 @@ def train_adapter(
 
 
 def _sparse(matrix: sp.csr_matrix, device: str) -> torch.Tensor:
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        size=matrix.shape,
-        check_invariants=True,
-    ).to(device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data.astype(np.float32)),
+            size=matrix.shape,
+            check_invariants=True,
+        ).to(device)

@@ -26,6 +26,7 @@ def match_peaks(
     reference: AnnData | MuData | str | PathLike[str],
     *,
     min_overlap: float = 0.5,
+    layer: str | None = None,
     mod: str = "atac",
 ) -> AnnData:
     """Match the query's peaks to the reference's and sum its counts on them.
@@ -38,12 +39,14 @@ def match_peaks(
     Parameters
     ----------
     query
-        Cells × peaks with raw or binary counts in ``.X``; object or path. Not changed.
+        Cells × peaks with raw or binary counts; object or path. Not changed.
     reference
         Whose peaks to use; only its ``.var`` is read. Object or path. Not changed. Peaks of both on the same genome
         build.
     min_overlap
         Smallest overlap, as a fraction (0-1) of the narrower of the two peaks. At 0 one base is enough.
+    layer
+        Layer of the query with its counts, ``.X`` if None.
     mod
         Modality that holds the peaks, where a MuData is given.
 
@@ -90,7 +93,7 @@ def match_peaks(
     target = _target_peaks(query.var, reference.var, min_overlap)
     found = np.flatnonzero(target >= 0)
 
-    X = counts(query)
+    X = counts(query, layer)
     assignment = sp.csr_matrix(
         (np.ones(len(found), dtype=np.float32), (found, target[found])), shape=(query.n_vars, reference.n_vars)
     )

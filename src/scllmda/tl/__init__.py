@@ -1,11 +1,13 @@
-"""Tools: embed peaks and cells, carry labels.
+"""Tools: from peaks and counts to vectors and labels.
 
-Lives here: one verb per file; each resolves its input, calls the rooms below, writes slots and logs.
-May not live here: algorithms, which take arrays and live below.
+Holds one verb per file; each resolves its input, calls the rooms below and writes slots. No arithmetic of its own.
 """
 
 from __future__ import annotations
 
+from ._annotate import annotate
+from ._cell_embeddings import cell_embeddings
 from ._embed_peaks import embed_peaks
+from ._graph_da_annotate import graph_da_annotate
 
-__all__ = ["embed_peaks"]
+__all__ = ["annotate", "cell_embeddings", "embed_peaks", "graph_da_annotate"]

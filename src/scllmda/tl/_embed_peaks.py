@@ -82,7 +82,7 @@ def embed_peaks(
     >>> adata.var["sequence"] = ["ACGTACGT", "TTTTGGGG"]
     >>> sl.tl.embed_peaks(adata)
     >>> adata.varm["X_kmer"].shape
-    (2, 2082)
+    (2, 514)
     """
     if batch_size is not None and batch_size < 1:
         msg = f"batch_size={batch_size} found, expected a positive integer, or None for the encoder's own choice."

@@ -1,0 +1,60 @@
+"""One annotation as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from .._anndata import resolve
+from .._keys import AnnotationKeys
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+
+def annotation(
+    adata: AnnData | MuData, key: str = "scllmda", *, proba: bool = False, mod: str = "atac"
+) -> pd.DataFrame:
+    """Return an annotation as one table.
+
+    Parameters
+    ----------
+    adata
+        Object that :func:`scllmda.tl.annotate` or :func:`scllmda.tl.graph_da_annotate` wrote to.
+    key
+        Its ``key_added``.
+    proba
+        Add the probability of each class, as columns named like the classes.
+    mod
+        Modality of a MuData that holds the peaks.
+
+    Returns
+    -------
+    A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; then the classes if ``proba``.
+
+    Raises
+    ------
+    KeyError
+        There is no such annotation.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> reference, query = sl.datasets.simulate()
+    >>> sl.tl.annotate(query, reference)
+    >>> table = sl.get.annotation(query, proba=True)
+    >>> table.shape
+    (400, 10)
+    """
+    atac = resolve(adata, mod=mod)[1]
+    keys = AnnotationKeys(key)
+    if keys.uns not in atac.uns or keys.score not in atac.obs:
+        msg = f"Did not find an annotation {key!r} (.uns[{key!r}], .obs[{keys.score!r}]). Run sl.tl.annotate first."
+        raise KeyError(msg)
+    columns = {"label": keys.label, "raw": keys.raw, "score": keys.score, "novelty": keys.novelty}
+    table = pd.DataFrame({name: atac.obs[slot] for name, slot in columns.items()})
+    if not proba:
+        return table
+    return table.join(atac.obsm[keys.proba].set_axis(list(atac.uns[keys.uns]["classes"]), axis=1))

@@ -1,0 +1,26 @@
+"""The annotators there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import methods as _methods
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def methods() -> pd.DataFrame:
+    """Return the annotators that ``method=`` takes.
+
+    Returns
+    -------
+    A row per method: ``description``, ``citation`` and ``recipe``, its constants with their defaults.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> sl.get.methods().index.tolist()
+    ['robust', 'scllmda']
+    """
+    return _methods.table()

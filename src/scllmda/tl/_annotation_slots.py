@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._keys import UNASSIGNED, AnnotationKeys
+from ..methods import Annotation
+
+# A "/" cannot stand in a column that is written to zarr; this one looks the same.
+DIVISION_SLASH = "\u2215"
+
+
+def annotation_slots(
+    key: str,
+    annotation: Annotation,
+    classes: NDArray[np.object_],
+    cells: NDArray[np.integer],
+    obs_names: pd.Index,
+    uns: Mapping[str, Any],
+) -> dict[tuple[str, str], Any]:
+    """Return the slots of an annotation for some of its cells, ready to write.
+
+    Parameters
+    ----------
+    key
+        ``key_added``.
+    annotation
+        Of all cells.
+    classes
+        Class names.
+    cells
+        Positions, in the annotation, of the cells of the object that is written to, in its order.
+    obs_names
+        Their names.
+    uns
+        What goes to ``.uns[key]`` besides classes and history.
+    """
+    keys = AnnotationKeys(key)
+    proba = annotation.proba[cells]
+    empty = ~proba.any(axis=1)
+    raw = np.where(empty, UNASSIGNED, classes[proba.argmax(axis=1)])
+    categories = [*classes, UNASSIGNED] if empty.any() else list(classes)
+    columns = [str(c).replace("/", DIVISION_SLASH) for c in classes]
+    return {
+        ("obs", keys.label): pd.Series(pd.Categorical(raw, categories=categories)),
+        ("obs", keys.raw): pd.Series(pd.Categorical(raw, categories=categories)),
+        ("obs", keys.score): proba.max(axis=1),
+        ("obs", keys.novelty): annotation.novelty[cells],
+        ("obsm", keys.proba): pd.DataFrame(proba, index=obs_names, columns=columns),
+        ("obsm", keys.aligned): np.asarray(annotation.aligned[cells], dtype=np.float32),
+        ("obsp", keys.connectivities): annotation.connectivities[cells][:, cells],
+        ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
+        ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
+    }

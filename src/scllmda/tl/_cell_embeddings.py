@@ -1,0 +1,207 @@
+"""A vector per cell, from which peaks are open and what their DNA is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _logging as logg
+from .._anndata import counts, obs_column, resolve, write_slots
+from .._keys import CELL_EMBEDDING, SEQUENCE
+from ..factorisation import evident_peaks, fit
+from ._labels import encode_batches
+from ._params import storable
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+    from numpy.typing import NDArray
+    import scipy.sparse as sp
+
+RECIPES = ("default", "published")
+
+
+def cell_embeddings(
+    adata: AnnData | MuData,
+    *,
+    use_varm: str | None = None,
+    layer: str | None = None,
+    domain_key: str | None = None,
+    n_latent: int = 128,
+    recipe: str = "default",
+    n_epochs: int = 400,
+    key_added: str = CELL_EMBEDDING,
+    rng: int | np.random.Generator = 0,
+    device: str = "auto",
+    mod: str = "atac",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Embed cells by factorising their open peaks, with the peaks' DNA as prior.
+
+    The default recipe fits logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j to second order around
+    the base rates, in closed form: see :func:`scllmda.factorisation.fit`. ``recipe="published"`` is scLLMDA's first stage
+    (Liu et al. 2026, eq. 1-3): a network from peak embeddings to one output unit per cell, whose weights are the embedding.
+
+    Parameters
+    ----------
+    adata
+        Cells × peaks; counts are binarised.
+    use_varm
+        Key of ``.varm`` with peak embeddings. None takes the one that :func:`scllmda.tl.embed_peaks` wrote, or counts alone
+        if there is none.
+    layer
+        Layer with the counts, ``.X`` if None.
+    domain_key
+        Column of ``.obs`` with domains (platform, reference and query). Peaks closed in a whole domain are no evidence.
+    n_latent
+        Dimensions; 128 as in scLLMDA. Fewer if there are fewer cells or peaks.
+    recipe
+        "default" or "published".
+    n_epochs
+        Of the published recipe, which trains for 400 and never stops early.
+    key_added
+        Slots to write.
+    rng
+        Seed or generator; the same gives the same bytes.
+    device
+        Torch device of the published recipe; "auto" takes a GPU when there is one.
+    mod
+        Modality of a MuData that holds the peaks.
+    copy
+        Work on a copy and return it.
+
+    Returns
+    -------
+    None, or the copy if ``copy``. Sets:
+
+    ``.obsm[key_added]``
+        float32, cells × latent dimensions, largest first; zero for cells without any open peak.
+    ``.varm[key_added]``
+        float32, peaks × latent dimensions: the decoder's peak loadings; zero for peaks that were no evidence.
+    ``.uns[key_added]``
+        ``params`` and the rest of the frozen decoder: ``peak_mass`` (n_peaks,); with sequence ``prior``, the network g:
+        ``mean``, ``scale`` (d,), ``weights`` (d, k), ``held_out_r2`` (k,). With the published recipe ``history``.
+
+    Raises
+    ------
+    KeyError
+        No such layer, column or peak embeddings.
+    ValueError
+        Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several peak
+        embeddings and ``use_varm=None``; unknown recipe; the published recipe without peak embeddings.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> adata, _ = sl.datasets.simulate()
+    >>> sl.tl.embed_peaks(adata)
+    >>> sl.tl.cell_embeddings(adata, n_latent=32)
+    >>> adata.obsm["X_scllmda"].shape
+    (600, 32)
+    """
+    if recipe not in RECIPES:
+        msg = f"Unknown recipe {recipe!r}; expected one of {list(RECIPES)}."
+        raise ValueError(msg)
+    if n_latent < 1:
+        msg = f"Found n_latent={n_latent}; expected a positive number of dimensions."
+        raise ValueError(msg)
+    data, atac = resolve(adata, mod=mod, copy=copy)
+    domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
+    use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm
+    embeddings = None if use_varm is None else peak_embeddings(atac, use_varm)
+    if recipe == "published" and embeddings is None:
+        msg = "recipe='published' learns from peak embeddings and found none. Run sl.tl.embed_peaks(adata) first."
+        raise ValueError(msg)
+    X = binary_counts(atac, layer)
+    require_evidence(X, domain)
+
+    start = logg.info(f"embedding {X.shape[0]} cells by {X.shape[1]} peaks, sequence: {use_varm or 'none'}")
+    generator = np.random.default_rng(rng)
+    params = storable(
+        use_varm=use_varm, layer=layer, domain_key=domain_key, n_latent=n_latent, recipe=recipe, rng=rng
+    )
+    if recipe == "published":
+        assert embeddings is not None
+        cells, peaks, decoder = _published(X, embeddings, n_latent, n_epochs, int(generator.integers(2**31)), device)
+        params["n_epochs"] = n_epochs
+    else:
+        fitted = fit(X, n_latent, embeddings=embeddings, domain=domain, rng=generator)
+        cells, peaks, decoder = fitted.cells, fitted.peaks, {"peak_mass": fitted.peak_mass}
+        if fitted.prior is not None:
+            decoder["prior"] = {
+                "mean": fitted.prior.mean,
+                "scale": fitted.prior.scale,
+                "weights": fitted.prior.weights.astype(np.float32),
+                "held_out_r2": fitted.prior.held_out_r2,
+            }
+    slots = {
+        ("obsm", key_added): cells,
+        ("varm", key_added): peaks,
+        ("uns", key_added): {"params": params, **decoder},
+    }
+    write_slots(atac, slots, start=start)
+    return data if copy else None
+
+
+def binary_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
+    """Return validated counts, 1 where a peak is open."""
+    X = counts(adata, layer)
+    X.data[:] = 1
+    return X
+
+
+def find_peak_embeddings(adata: AnnData) -> str | None:
+    """Return the ``.varm`` key that ``tl.embed_peaks`` wrote, None if there is none."""
+    found = [k for k in adata.varm if isinstance(adata.uns.get(k), dict) and "encoder" in adata.uns[k]]
+    if len(found) > 1:
+        msg = f"Found several peak embeddings: {found}. Pass use_varm= the one to use."
+        raise ValueError(msg)
+    return found[0] if found else None
+
+
+def peak_embeddings(adata: AnnData, key: str) -> NDArray[np.float32]:
+    """Return (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence (nothing but N).
+
+    Raises
+    ------
+    KeyError
+        No such key.
+    ValueError
+        Not two-dimensional, or nothing but NaN.
+    """
+    if key not in adata.varm:
+        msg = f"Did not find .varm[{key!r}], only {sorted(adata.varm)}. Run sl.tl.embed_peaks(adata) first."
+        raise KeyError(msg)
+    Z = np.asarray(adata.varm[key], dtype=np.float32)
+    if Z.ndim != 2 or not np.isfinite(Z).all(axis=1).any():
+        msg = f".varm[{key!r}] has shape {Z.shape}; expected peaks × dimensions, finite for at least one peak."
+        raise ValueError(msg)
+    if SEQUENCE in adata.var:
+        Z = np.where(adata.var[SEQUENCE].astype(str).str.contains("[ACGT]").to_numpy()[:, None], Z, np.nan)
+    return Z
+
+
+def require_evidence(X: sp.csr_matrix, domain: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    """Return the peaks that are evidence; raise if there is none."""
+    evident = evident_peaks(X, domain)
+    if len(evident) == 0:
+        where = "in any cell" if domain is None else "in every domain"
+        msg = f"None of {X.shape[1]} peaks is open {where} of {X.shape[0]} cells; expected counts of shared peaks."
+        raise ValueError(msg)
+    return evident
+
+
+def _published(
+    X: sp.csr_matrix, embeddings: NDArray[np.floating], n_latent: int, n_epochs: int, seed: int, device: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
+    """Return cells (n_cells, k), peaks (n_peaks, k) and the history of scLLMDA's first stage."""
+    from ..nn import PublishedRecipe, embed_by_accessibility
+
+    if not np.isfinite(embeddings).all():
+        msg = "recipe='published' needs the embedding of every peak; found peaks without one. Drop them first."
+        raise ValueError(msg)
+    recipe = PublishedRecipe(hidden=(512, 256, n_latent), n_epochs=n_epochs)
+    cells, peaks, history = embed_by_accessibility(X, embeddings, recipe, seed=seed, device=device)
+    cells[np.diff(X.indptr) == 0] = 0
+    return cells, peaks, {"history": {"loss": history}}

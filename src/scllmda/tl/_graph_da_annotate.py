@@ -1,0 +1,152 @@
+"""Labels from a representation, by graph domain adaptation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _logging as logg
+from .._anndata import obs_column, resolve, write_slots
+from .._keys import CELL_EMBEDDING
+from ..methods import annotate_cells, make_recipe
+from ._annotation_slots import annotation_slots
+from ._labels import encode_batches, encode_labels, require_query
+from ._params import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anndata import AnnData
+    from mudata import MuData
+
+
+def graph_da_annotate(
+    adata: AnnData | MuData,
+    labels_key: str,
+    *,
+    use_rep: str = CELL_EMBEDDING,
+    method: str = "robust",
+    recipe: Mapping[str, Any] | None = None,
+    unlabeled: str = "unknown",
+    batch_key: str | None = None,
+    n_neighbors: int = 15,
+    key_added: str = "scllmda",
+    rng: int | np.random.Generator = 0,
+    device: str = "auto",
+    mod: str = "atac",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Annotate the unlabelled cells of one object from its labelled ones, in a representation they share.
+
+    Parameters
+    ----------
+    adata
+        Labelled (reference) and unlabelled (query) cells with a joint representation, e.g. of
+        :func:`scllmda.tl.cell_embeddings`.
+    labels_key
+        Column of ``.obs`` with cell types. Labels of unlabelled cells are not there to be read.
+    use_rep
+        Key of ``.obsm``. Cells that are zero throughout (no open peak) get ``"Unassigned"`` with score 0.
+    method
+        Annotator; ``sl.get.methods()`` lists them.
+    recipe
+        Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows them.
+    unlabeled
+        Label that marks a cell as unlabelled, besides a missing one.
+    batch_key
+        Column of ``.obs`` with batches or donors of the reference, held out in turn for calibration. Never read for
+        query cells.
+    n_neighbors
+        Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
+    key_added
+        Prefix of the slots.
+    rng
+        Seed or generator; the same gives the same bytes.
+    device
+        Torch device of methods that train a network; "auto" takes a GPU when there is one.
+    mod
+        Modality of a MuData that holds the peaks.
+    copy
+        Work on a copy and return it.
+
+    Returns
+    -------
+    None, or the copy if ``copy``. Sets, with ``key`` for ``key_added``:
+
+    ``.obs[key]``, ``.obs[f"{key}_raw"]``
+        Labels after and before rejection (category). Labelled cells keep theirs.
+    ``.obs[f"{key}_score"]``
+        Probability of the raw label; 1 for labelled cells.
+    ``.obs[f"{key}_novelty"]``
+        0-1: share of reference cells that are nearer to the rest of the reference; 0 for labelled cells.
+    ``.obsm[f"{key}_proba"]``
+        DataFrame with a column per class ("/" in names reads "∕").
+    ``.obsm[f"X_{key}_da"]``
+        Aligned representation.
+    ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
+        kNN and PPMI graphs, without edges between reference and query.
+    ``.uns[key]``
+        ``params``, ``classes``, ``history``, ``coverage``, ``reference``.
+
+    Raises
+    ------
+    KeyError
+        No such label column, batch column or representation.
+    ValueError
+        No cell or no second class is labelled; no cell is unlabelled; NaN in the representation; unknown method, or
+        constant in ``recipe``.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import scllmda as sl
+    >>> reference, query = sl.datasets.simulate(shift=0)
+    >>> query.obs["cell_type"] = "unknown"
+    >>> adata = ad.concat([reference, query])
+    >>> sl.tl.cell_embeddings(adata)
+    >>> sl.tl.graph_da_annotate(adata, "cell_type")
+    """
+    data, atac = resolve(adata, mod=mod, copy=copy)
+    settings = make_recipe(method, recipe)
+    labels = encode_labels(obs_column(data, atac, labels_key), unlabeled)
+    if use_rep not in atac.obsm:
+        msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
+        raise KeyError(msg)
+    X = np.asarray(atac.obsm[use_rep], dtype=np.float32)
+    if not np.isfinite(X).all():
+        msg = f".obsm[{use_rep!r}] holds NaN or infinite values; expected finite ones. Compute it again."
+        raise ValueError(msg)
+    batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
+    require_query(labels.codes, labels_key, unlabeled)
+
+    n_query = int((labels.codes < 0).sum())
+    start = logg.info(f"annotating {n_query} cells from {len(X) - n_query} with {method!r}")
+    annotation = annotate_cells(
+        X,
+        labels.codes,
+        len(labels.classes),
+        method=method,
+        recipe=recipe,
+        n_neighbors=n_neighbors,
+        batch=batch,
+        rng=np.random.default_rng(rng),
+        device=device,
+    )
+    uns = {
+        "params": storable(
+            method=method,
+            recipe=settings,
+            labels_key=labels_key,
+            use_rep=use_rep,
+            unlabeled=unlabeled,
+            batch_key=batch_key,
+            n_neighbors=n_neighbors,
+            rng=rng,
+        ),
+        "coverage": {"n_cells_without_peaks": int((~X.any(axis=1)).sum())},
+        "reference": {"n_cells": len(X) - n_query},
+    }
+    slots = annotation_slots(key_added, annotation, labels.classes, np.arange(len(X)), atac.obs_names, uns)
+    write_slots(atac, slots, start=start)
+    return data if copy else None
