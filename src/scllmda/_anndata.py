@@ -90,7 +90,9 @@ def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: s
             return obs[key].reindex(adata.obs_names)
     close = difflib.get_close_matches(key, list(map(str, adata.obs.columns)), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    msg = f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
+    msg = (
+        f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
+    )
     raise KeyError(msg)
 
 

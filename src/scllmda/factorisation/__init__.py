@@ -5,8 +5,8 @@ Holds the closed-form factorisation on sparse arrays (numpy, scipy). No torch, n
 
 from __future__ import annotations
 
+from ._fit import Factorisation, evident_peaks, fit
 from ._pearson import PearsonResiduals
 from ._sequence_prior import SequencePrior
-from ._fit import Factorisation, evident_peaks, fit
 
 __all__ = ["Factorisation", "PearsonResiduals", "SequencePrior", "evident_peaks", "fit"]

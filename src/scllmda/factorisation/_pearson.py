@@ -63,6 +63,7 @@ class PearsonResiduals:
             U, S, _ = np.linalg.svd(dense, full_matrices=False)
             return U[:, :n_components], S[:n_components]
         from scipy.sparse.linalg import LinearOperator, svds
+        from threadpoolctl import threadpool_limits
 
         operator = LinearOperator(
             self.shape,
@@ -71,7 +72,9 @@ class PearsonResiduals:
             dtype=np.float32,
         )
         start = rng.standard_normal(min(self.shape)).astype(np.float32)
-        U, S, _ = svds(operator, n_components, v0=start, return_singular_vectors="u")
+        # ARPACK works vector by vector, too little for several threads, which cost more than they bring.
+        with threadpool_limits(1):
+            U, S, _ = svds(operator, n_components, v0=start, return_singular_vectors="u")
         order = np.argsort(-S)
         return U[:, order], S[order]
 

@@ -12,6 +12,17 @@ from ._scllmda import ScllmdaRecipe, scllmda
 from ._task import Result, Task
 
 __all__ = [
-    "METHODS", "Annotation", "Method", "Result", "RobustRecipe", "ScllmdaRecipe", "Task",
-    "annotate_cells", "get", "make_recipe", "robust", "scllmda", "table",
+    "METHODS",
+    "Annotation",
+    "Method",
+    "Result",
+    "RobustRecipe",
+    "ScllmdaRecipe",
+    "Task",
+    "annotate_cells",
+    "get",
+    "make_recipe",
+    "robust",
+    "scllmda",
+    "table",
 ]

@@ -1,8 +1,11 @@
 """Plots of what the tools wrote.
 
-Lives here: one figure per file, drawn with scanpy or matplotlib from slots. May not live here: computation of results.
+Holds one figure per file, drawn with scanpy and matplotlib from slots. No computation of results.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._confusion import confusion
+from ._transfer_umap import transfer_umap
+
+__all__ = ["confusion", "transfer_umap"]

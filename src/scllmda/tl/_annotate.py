@@ -7,7 +7,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -254,9 +253,7 @@ def _two_objects(
     )
 
 
-def _sequence(
-    objects: list[AnnData], encoder: PeakEncoder, genome: Any
-) -> tuple[NDArray[np.float32] | None, str]:
+def _sequence(objects: list[AnnData], encoder: PeakEncoder, genome: Any) -> tuple[NDArray[np.float32] | None, str]:
     """Return peak embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence."""
     key = peak_embedding(encoder.name)
     for peaks in objects:

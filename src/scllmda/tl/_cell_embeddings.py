@@ -14,10 +14,10 @@ from ._labels import encode_batches
 from ._params import storable
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
-    import scipy.sparse as sp
 
 RECIPES = ("default", "published")
 
@@ -118,9 +118,7 @@ def cell_embeddings(
 
     start = logg.info(f"embedding {X.shape[0]} cells by {X.shape[1]} peaks, sequence: {use_varm or 'none'}")
     generator = np.random.default_rng(rng)
-    params = storable(
-        use_varm=use_varm, layer=layer, domain_key=domain_key, n_latent=n_latent, recipe=recipe, rng=rng
-    )
+    params = storable(use_varm=use_varm, layer=layer, domain_key=domain_key, n_latent=n_latent, recipe=recipe, rng=rng)
     if recipe == "published":
         assert embeddings is not None
         cells, peaks, decoder = _published(X, embeddings, n_latent, n_epochs, int(generator.integers(2**31)), device)
