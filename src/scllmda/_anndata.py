@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import os
 from datetime import datetime
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata
@@ -41,20 +41,25 @@ def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) ->
     KeyError
         The MuData has no such modality.
     """
+    _modality(data, mod)
+    data = data.copy() if copy else data
+    adata = _modality(data, mod)
+    if adata is data and adata.is_view:
+        # Writing to a view copies it anyway, with a warning per slot.
+        adata._init_as_actual(adata.copy())
+    return data, adata
+
+
+def _modality(data: AnnData | MuData, mod: str) -> AnnData:
     if isinstance(data, AnnData):
-        data = data.copy() if copy else data
-        if data.is_view:
-            # Writing to a view copies it anyway, with a warning per slot.
-            data._init_as_actual(data.copy())
-        return data, data
+        return data
     if not hasattr(data, "mod"):
         msg = f"Expected an AnnData or a MuData, found {type(data).__name__}."
         raise TypeError(msg)
     if mod not in data.mod:
         msg = f"The MuData has no modality {mod!r}, only {sorted(data.mod)}. Pass mod= the one that holds the peaks."
         raise KeyError(msg)
-    data = data.copy() if copy else data
-    return data, data.mod[mod]
+    return data.mod[mod]
 
 
 def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
@@ -62,19 +67,24 @@ def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
     if not isinstance(data, str | PathLike):
         return data
     path = fspath(data)
-    if not os.path.exists(path):
+    if not Path(path).exists():
         msg = f"Found no file {path!r}; expected an object or the path of a .h5ad, .h5mu or .zarr."
         raise FileNotFoundError(msg)
     if path.endswith(".h5mu"):
         from mudata import read_h5mu
 
         return read_h5mu(path)
-    return anndata.read_zarr(path) if path.rstrip("/").endswith(".zarr") else anndata.read_h5ad(path)
+    if path.endswith(".h5ad"):
+        return anndata.read_h5ad(path)
+    if path.rstrip("/").endswith(".zarr"):
+        return anndata.read_zarr(path)
+    msg = f"Cannot tell the format of {path!r}; expected a .h5ad, .h5mu or .zarr. Rename it, or pass the object."
+    raise ValueError(msg)
 
 
 def read(data: AnnData | MuData | str | PathLike[str], *, mod: str = "atac") -> AnnData:
-    """Return the AnnData of an object or path."""
-    return resolve(load(data), mod=mod)[1]
+    """Return the AnnData of an object or path, which is not to be written to."""
+    return _modality(load(data), mod)
 
 
 def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: str = "labels_key") -> pd.Series:
@@ -130,7 +140,7 @@ def counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
     csr.sum_duplicates()
     csr.eliminate_zeros()
     if not np.isfinite(csr.data).all():
-        msg = "The counts hold NaN or infinite values; expected finite counts. Replace them before, e.g. with numpy.nan_to_num."
+        msg = "The counts hold NaN or infinite values; expected finite ones. Replace them, e.g. with numpy.nan_to_num."
         raise ValueError(msg)
     if (csr.data < 0).any():
         msg = (

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from matplotlib.figure import Figure
     from mudata import MuData
 
 
@@ -131,14 +129,14 @@ def _write(data: AnnData | MuData, path: Path) -> None:
             shutil.rmtree(path)
     else:
         data.write(aside)
-    os.replace(aside, path)
+    aside.replace(path)
     print(f"wrote {path}")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Any, path: Path) -> None:
     aside = path.with_name(f".{path.name}.partial")
     figure.savefig(aside, dpi=150, format=path.suffix[1:])
-    os.replace(aside, path)
+    aside.replace(path)
     print(f"wrote {path}")
 
 

@@ -30,8 +30,8 @@ class KmerEncoder:
     Parameters
     ----------
     k
-        Length of the k-mers, 1 to 8. The default, 5, gives 512 k-mers, 200 MB for 100,000 peaks; 6 gives 2,080 that hold
-        the core of more transcription-factor motifs, at four times the memory.
+        Length of the k-mers, 1 to 8. The default, 5, gives 512 k-mers, 200 MB for 100,000 peaks; 6 gives 2,080 that
+        hold the core of more transcription-factor motifs, at four times the memory.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ def _codes(digits: np.ndarray, k: int) -> np.ndarray:
 
 
 def _canonical(k: int) -> tuple[list[str], np.ndarray]:
-    """Return the canonical k-mers and the column of every base-5 code: the last, to be dropped, if a base is unknown."""
+    """Return the canonical k-mers and the column of each base-5 code: the last, to drop, if a base is unknown."""
     powers = np.arange(k)[::-1]
     digits = np.arange(4**k)[:, None] // 4**powers % 4
     reverse = (3 - digits[:, ::-1]) @ 4**powers

@@ -23,7 +23,7 @@ class Factorisation:
     peak_mass: Float
     """(n_peaks,): each peak's share of all counts, the base rate; zero likewise."""
     prior: SequencePrior | None
-    """From sequence to loadings divided by the root of ``peak_mass``; None without sequence."""
+    """From sequence to loadings divided by the root of ``peak_mass``; None if no peak that is evidence has a sequence."""
 
 
 def fit(
@@ -31,17 +31,17 @@ def fit(
     n_components: int,
     *,
     embeddings: Float | None = None,
-    domain: NDArray[np.integer] | None = None,
+    domain: NDArray[np.generic] | None = None,
     n_iterations: int = 6,
     rng: np.random.Generator,
 ) -> Factorisation:
     r"""Factorise binary cells × peaks with sequence as the prior of the peaks' loadings.
 
-    The model is logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j, with v_i ~ N(0, τ²). To second order
-    around the base rates it is ridge regression on Pearson residuals in either factor, solved in turn from their SVD.
-    Loadings shrink to g(seq_i) by c_i σ² / (c_i σ² + 1/τ²) per dimension, with c_i the peak's counts and σ the
-    dimension's singular value: evidence for open peaks, prior for rare ones. τ² is the loadings' excess variance around the
-    held-out g, per dimension (empirical Bayes by moments), so sequence counts for as much as it predicts.
+    The model is logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j, with v_i ~ N(0, τ²). To second
+    order around the base rates it is ridge regression on Pearson residuals in either factor, solved in turn from their
+    SVD. Loadings shrink to g(seq_i) by c_i σ² / (c_i σ² + 1/τ²) per dimension, with c_i the peak's counts and σ the
+    dimension's singular value: evidence for open peaks, prior for rare ones. τ² is the loadings' excess variance
+    around the held-out g, per dimension (empirical Bayes by moments), so sequence counts for as much as it predicts.
 
     Parameters
     ----------
@@ -52,21 +52,25 @@ def fit(
     embeddings
         (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. None for counts alone.
     domain
-        (n_cells,) domain of each cell. Only peaks open in every domain are evidence then: a peak that one platform never
-        called says which platform a cell is from, not what it is. None to use every open peak.
+        (n_cells,) domain of each cell. Only peaks open in every domain are evidence then: a peak that one platform
+        never called says which platform a cell is from, not what it is. None to use every open peak.
     n_iterations
-        Alternations after the SVD. The subspace changes by less than one per cent after six on real data.
+        Alternations after the SVD; 0 leaves the SVD as it is. The subspace changes by less than one per cent after six on real data.
     rng
         Starts the Lanczos iteration and draws the folds of g.
     """
     evident = evident_peaks(X, domain)
     residuals = PearsonResiduals.of(X[:, evident])
+    if embeddings is not None and not np.isfinite(embeddings[evident]).all(axis=1).any():
+        embeddings = None
     n_components = min(n_components, min(residuals.shape))
     scores, singular = residuals.svd(n_components, rng)
+    loadings: Float
     counts = residuals.root_peak_mass**2 * residuals.total
     root_mass = residuals.root_peak_mass[:, None]
     fitter = None if embeddings is None else SequencePriorFitter(embeddings[evident], counts, rng)
-    expected = held_out = np.zeros((1, n_components))
+    expected: Float = np.zeros((1, n_components))
+    held_out = expected
 
     for _ in range(n_iterations):
         effects = _divide(residuals.transposed_times(scores), singular) / root_mass
@@ -89,7 +93,7 @@ def fit(
     return Factorisation(cells.astype(np.float32), peaks, mass, prior)
 
 
-def evident_peaks(X: sp.csr_matrix, domain: NDArray[np.integer] | None) -> NDArray[np.intp]:
+def evident_peaks(X: sp.csr_matrix, domain: NDArray[np.generic] | None) -> NDArray[np.intp]:
     """Return the positions of the peaks that are open in some cell of every domain."""
     if domain is None:
         domain = np.zeros(X.shape[0], dtype=np.int8)

@@ -15,8 +15,8 @@ RIDGE_GRID = np.logspace(-2, 4, 13)
 class SequencePrior:
     """g: what the DNA under a peak says of its loadings, a ridge regression per latent dimension.
 
-    A linear map on the standardised embedding: on the sequences at hand its held-out R² was above that of one-hidden-layer
-    networks. Dimensions that sequence does not predict on held-out peaks get zero weights.
+    A linear map on the standardised embedding: on the sequences at hand its held-out R² was above that of
+    one-hidden-layer networks. Dimensions that sequence does not predict on held-out peaks get zero weights.
     """
 
     mean: Float
@@ -62,7 +62,8 @@ class SequencePriorFitter:
         total = np.sum(grams, axis=0)
         self._eigen = [np.linalg.eigh(total - gram) for gram in grams]
         self._eigen_all = np.linalg.eigh(total)
-        self._strengths = RIDGE_GRID * np.trace(total) / total.shape[0]
+        # Embeddings that are all the same have no spread to measure the penalty by.
+        self._strengths = RIDGE_GRID * (np.trace(total) / total.shape[0] or 1.0)
 
     def __call__(self, loadings: Float) -> tuple[SequencePrior, Float, Float]:
         """Fit g to loadings (n_peaks, k).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .._anndata import resolve
+from .._anndata import read
 from .._keys import AnnotationKeys
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def annotation(
 
     Returns
     -------
-    A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; then the classes if ``proba``.
+    A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; then the classes if
+    ``proba``.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def annotation(
     >>> table.shape
     (400, 10)
     """
-    atac = resolve(adata, mod=mod)[1]
+    atac = read(adata, mod=mod)
     keys = AnnotationKeys(key)
     if keys.uns not in atac.uns or keys.score not in atac.obs:
         msg = f"Did not find an annotation {key!r} (.uns[{key!r}], .obs[{keys.score!r}]). Run sl.tl.annotate first."

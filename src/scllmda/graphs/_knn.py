@@ -11,7 +11,8 @@ def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors:
     Parameters
     ----------
     X
-        (n_cells, d) representation; distances are those of the cells scaled to unit length, so that depth does not count.
+        (n_cells, d) representation; distances are those of the cells scaled to unit length, so that depth does not
+        count.
     domain
         (n_cells,) domain of each cell.
     n_neighbors

@@ -10,8 +10,8 @@ def personalised_propagation(
 ) -> NDArray[np.floating]:
     """Smooth a signal over a graph by personalised PageRank (APPNP, Gasteiger 2019, eq. 5).
 
-    H ← restart · signal + (1 − restart) · D^-1 A H. Cells without neighbours keep their own signal; rows that sum to one
-    go on doing so.
+    H ← restart · signal + (1 − restart) · D^-1 A H. Cells without neighbours keep their own signal; rows that sum to
+    one go on doing so.
 
     Parameters
     ----------

@@ -48,7 +48,8 @@ def annotate_cells(
     Parameters
     ----------
     X
-        (n_cells, d) representation of reference and query; cells without any open peak are zero throughout and left out.
+        (n_cells, d) representation of reference and query; cells without any open peak are zero throughout and left
+        out.
     labels
         (n_cells,) class codes; -1 marks the query.
     n_classes
@@ -69,7 +70,7 @@ def annotate_cells(
     seen = np.flatnonzero(X.any(axis=1))
     for what, cells in (("query", query), ("reference", ~query)):
         if not cells[seen].any():
-            msg = f"None of the {cells.sum()} {what} cells has an open peak among those used; there is nothing to compare."
+            msg = f"None of the {cells.sum()} {what} cells has an open peak among those used; expected some."
             raise ValueError(msg)
     domain = query[seen].astype(np.int8)
     connectivities = knn_graph(X[seen], domain, n_neighbors)

@@ -29,14 +29,14 @@ class ScllmdaRecipe:
     rate_epochs: int = 200
     """Released code: the reversed gradient's factor is (epoch + 1) / 200 until it reaches ``max_rate``."""
     n_epochs: int = 55
-    """Paper, for three of its six sources; it names other numbers for others, chosen knowing the result. Ours is fixed."""
+    """Paper, for three of its six sources; the numbers for others were chosen knowing the result. Ours is fixed."""
 
 
 def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
     """Annotate with scLLMDA's graph domain adaptation network.
 
-    The representation is scaled as a whole to unit mean square: the learning rate and the number of epochs are published
-    for embeddings of that order.
+    The representation is scaled as a whole to unit mean square: the learning rate and the number of epochs are
+    published for embeddings of that order.
     """
     from ..nn import Domain, pick_device, train_adapter
 

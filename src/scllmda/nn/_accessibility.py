@@ -77,8 +77,8 @@ def embed_by_accessibility(
 
     Returns
     -------
-    Cells (n_cells, k): the columns of W_o, without the biases, which are depth; peaks (n_peaks, k): the last hidden layer
-    of every peak, with dropout off; the mean loss of each epoch.
+    Cells (n_cells, k): the columns of W_o, without the biases, which are depth; peaks (n_peaks, k): the last hidden
+    layer of every peak, with dropout off; the mean loss of each epoch.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def embed_by_accessibility(
     by_peak = sp.csr_matrix(X.T)
     frequent = np.flatnonzero(np.diff(by_peak.indptr) >= recipe.min_open * X.shape[0])
     if len(frequent) < 2:
-        msg = f"{len(frequent)} of {X.shape[1]} peaks are open in {recipe.min_open:.0%} of the cells; expected two or more."
+        msg = f"{len(frequent)} of {X.shape[1]} peaks are open in {recipe.min_open:.0%} of the cells; expected two."
         raise ValueError(msg)
     by_peak = by_peak[frequent]
     Z = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))

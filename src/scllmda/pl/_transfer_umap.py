@@ -85,7 +85,7 @@ def transfer_umap(
     sc.pp.neighbors(cells, use_rep="X", random_state=0)
     sc.tl.umap(cells, random_state=0)
     # In file order the query would hide the reference.
-    cells = cells[np.random.default_rng(0).permutation(cells.n_obs)]
+    cells = cells[np.random.default_rng(0).permutation(cells.n_obs)].copy()
 
     params = atac.uns[key]
     labels_key = params["reference"].get("labels_key", params["params"].get("labels_key"))

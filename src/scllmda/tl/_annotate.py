@@ -12,17 +12,16 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _logging as logg
-from .. import encoders
-from .._anndata import load, obs_column, require_unique_peaks, resolve, write_slots
+from .._anndata import load, obs_column, read, require_unique_peaks, resolve, write_slots
 from .._keys import SEQUENCE, peak_embedding
 from ..factorisation import fit
 from ..methods import annotate_cells, make_recipe
 from ..pp import match_peaks, peak_sequences
 from ._annotation_slots import annotation_slots
-from ._cell_embeddings import binary_counts, peak_embeddings, require_evidence
-from ._embed_peaks import embed_peaks
+from ._cell_embeddings import binary_counts, has_known_base, peak_embeddings, require_evidence, tells_peaks_apart
+from ._embed_peaks import embed_peaks, pick_encoder
 from ._labels import Labels, encode_batches, encode_labels, require_query
-from ._params import storable
+from ._params import require_positive, require_slot_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +75,8 @@ def annotate(
         Query: cells × peaks with raw or binary counts. Without ``reference``, labelled and unlabelled cells in one
         object.
     reference
-        Labelled cells, as object or path (``.h5ad``, ``.h5mu``, ``.zarr``). Never written to. Every cell of ``adata`` is a
-        query cell then, and ``adata.obs[labels_key]`` is not read.
+        Labelled cells, as object or path (``.h5ad``, ``.h5mu``, ``.zarr``). Never written to. Every cell of ``adata``
+        is a query cell then, and ``adata.obs[labels_key]`` is not read.
     labels_key
         Column of the reference's ``.obs`` with cell types.
     method
@@ -92,8 +91,8 @@ def annotate(
     unlabeled
         Label that marks a cell as unlabelled, besides a missing one. Such reference cells are left out.
     batch_key
-        Column of the reference's ``.obs`` with batches or donors, held out in turn for calibration. Never read for query
-        cells.
+        Column of the reference's ``.obs`` with batches or donors, held out in turn for calibration. Never read for
+        query cells.
     layer
         Layer with the counts, of both objects; ``.X`` if None.
     n_latent
@@ -125,7 +124,7 @@ def annotate(
     ``.obs[f"{key}_novelty"]``
         0-1: share of reference cells that are nearer to the rest of the reference.
     ``.obsm[f"{key}_proba"]``
-        DataFrame with a column per class ("/" in names reads "∕").
+        DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
@@ -154,20 +153,25 @@ def annotate(
     """
     data, target = resolve(adata, mod=mod, copy=copy)
     settings = make_recipe(method, recipe)
-    encoder = encoders.get(encoder, device=device) if isinstance(encoder, str) else encoder
+    require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
+    require_slot_name(key_added)
+    # The device is for networks; an encoder that is given has its own.
+    encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
     start = logg.info("annotating")
     if reference is None:
         cells = _one_object(data, target, labels_key, unlabeled, batch_key, layer)
     else:
         cells = _two_objects(target, load(reference), labels_key, unlabeled, batch_key, layer, min_overlap, mod)
     is_query = cells.labels.codes < 0
-    n_used = len(require_evidence(cells.X, is_query))
+    evident = require_evidence(cells.X, is_query)
     embeddings, source = _sequence(cells.peaks, encoder, genome)
+    if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
+        embeddings, source = None, "none"
 
     generator = np.random.default_rng(rng)
     n_query = int(is_query.sum())
     logg.info(
-        f"    {n_query} query and {len(is_query) - n_query} reference cells, {n_used} peaks open in both, "
+        f"    {n_query} query and {len(is_query) - n_query} reference cells, {len(evident)} peaks open in both, "
         f"sequence: {source}, method: {method}"
     )
     fitted = fit(cells.X, n_latent, embeddings=embeddings, domain=is_query, rng=generator)
@@ -199,7 +203,7 @@ def annotate(
             min_overlap=min_overlap,
             rng=rng,
         ),
-        "coverage": {**cells.coverage, "n_used": n_used, "sequence": source},
+        "coverage": {**cells.coverage, "n_used": len(evident), "sequence": source},
         "reference": known,
     }
     slots = annotation_slots(key_added, annotation, cells.labels.classes, cells.written, target.obs_names, uns)
@@ -230,7 +234,7 @@ def _two_objects(
     mod: str,
 ) -> _Cells:
     """Put the query on the reference's peaks, behind the reference's labelled cells."""
-    reference = resolve(reference_data, mod=mod)[1]
+    reference = read(reference_data, mod=mod)
     if query.n_obs == 0:
         msg = "The query has no cells; expected at least one."
         raise ValueError(msg)
@@ -266,5 +270,12 @@ def _sequence(objects: list[AnnData], encoder: PeakEncoder, genome: Any) -> tupl
     scratch = AnnData(var=(with_sequence or objects)[0].var.copy())
     if not with_sequence:
         peak_sequences(scratch, genome, missing="n")
+    source = f".var[{SEQUENCE!r}]" if with_sequence else "genome"
+    if not has_known_base(scratch.var[SEQUENCE]).any():
+        msg = (
+            f"None of the {scratch.n_vars} peaks (first: {scratch.var_names[0]!r}) has a known base, sequence from "
+            f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on, with their chromosomes."
+        )
+        raise ValueError(msg)
     embed_peaks(scratch, encoder)
-    return peak_embeddings(scratch, key), f".var[{SEQUENCE!r}]" if with_sequence else "genome"
+    return peak_embeddings(scratch, key), source

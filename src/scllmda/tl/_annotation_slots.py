@@ -43,7 +43,8 @@ def annotation_slots(
     proba = annotation.proba[cells]
     empty = ~proba.any(axis=1)
     raw = np.where(empty, UNASSIGNED, classes[proba.argmax(axis=1)])
-    categories = [*classes, UNASSIGNED] if empty.any() else list(classes)
+    # A reference may have the class itself, labelled by this tool before.
+    categories = list(dict.fromkeys([*classes, UNASSIGNED] if empty.any() else classes))
     columns = [str(c).replace("/", DIVISION_SLASH) for c in classes]
     return {
         ("obs", keys.label): pd.Series(pd.Categorical(raw, categories=categories)),

@@ -11,9 +11,10 @@ from .._anndata import counts, obs_column, resolve, write_slots
 from .._keys import CELL_EMBEDDING, SEQUENCE
 from ..factorisation import evident_peaks, fit
 from ._labels import encode_batches
-from ._params import storable
+from ._params import require_positive, require_slot_name, storable
 
 if TYPE_CHECKING:
+    import pandas as pd
     import scipy.sparse as sp
     from anndata import AnnData
     from mudata import MuData
@@ -40,16 +41,17 @@ def cell_embeddings(
     """Embed cells by factorising their open peaks, with the peaks' DNA as prior.
 
     The default recipe fits logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j to second order around
-    the base rates, in closed form: see :func:`scllmda.factorisation.fit`. ``recipe="published"`` is scLLMDA's first stage
-    (Liu et al. 2026, eq. 1-3): a network from peak embeddings to one output unit per cell, whose weights are the embedding.
+    the base rates, in closed form: see :func:`scllmda.factorisation.fit`. ``recipe="published"`` is scLLMDA's first
+    stage (Liu et al. 2026, eq. 1-3): a network from peak embeddings to one output unit per cell, whose weights are the
+    embedding.
 
     Parameters
     ----------
     adata
         Cells × peaks; counts are binarised.
     use_varm
-        Key of ``.varm`` with peak embeddings. None takes the one that :func:`scllmda.tl.embed_peaks` wrote, or counts alone
-        if there is none.
+        Key of ``.varm`` with peak embeddings. None takes the one that :func:`scllmda.tl.embed_peaks` wrote, or counts
+        alone if there is none.
     layer
         Layer with the counts, ``.X`` if None.
     domain_key
@@ -88,8 +90,8 @@ def cell_embeddings(
     KeyError
         No such layer, column or peak embeddings.
     ValueError
-        Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several peak
-        embeddings and ``use_varm=None``; unknown recipe; the published recipe without peak embeddings.
+        Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several
+        peak embeddings and ``use_varm=None``; unknown recipe; the published recipe without peak embeddings.
 
     Examples
     --------
@@ -103,9 +105,8 @@ def cell_embeddings(
     if recipe not in RECIPES:
         msg = f"Unknown recipe {recipe!r}; expected one of {list(RECIPES)}."
         raise ValueError(msg)
-    if n_latent < 1:
-        msg = f"Found n_latent={n_latent}; expected a positive number of dimensions."
-        raise ValueError(msg)
+    require_positive(n_latent=n_latent, n_epochs=n_epochs)
+    require_slot_name(key_added)
     data, atac = resolve(adata, mod=mod, copy=copy)
     domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
     use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm
@@ -114,7 +115,9 @@ def cell_embeddings(
         msg = "recipe='published' learns from peak embeddings and found none. Run sl.tl.embed_peaks(adata) first."
         raise ValueError(msg)
     X = binary_counts(atac, layer)
-    require_evidence(X, domain)
+    evident = require_evidence(X, domain)
+    if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
+        embeddings = use_varm = None
 
     start = logg.info(f"embedding {X.shape[0]} cells by {X.shape[1]} peaks, sequence: {use_varm or 'none'}")
     generator = np.random.default_rng(rng)
@@ -172,15 +175,29 @@ def peak_embeddings(adata: AnnData, key: str) -> NDArray[np.float32]:
         msg = f"Did not find .varm[{key!r}], only {sorted(adata.varm)}. Run sl.tl.embed_peaks(adata) first."
         raise KeyError(msg)
     Z = np.asarray(adata.varm[key], dtype=np.float32)
+    if Z.ndim == 2 and SEQUENCE in adata.var:
+        Z = np.where(has_known_base(adata.var[SEQUENCE])[:, None], Z, np.nan)
     if Z.ndim != 2 or not np.isfinite(Z).all(axis=1).any():
-        msg = f".varm[{key!r}] has shape {Z.shape}; expected peaks × dimensions, finite for at least one peak."
+        msg = (
+            f".varm[{key!r}] has shape {Z.shape} and no peak with a known sequence and finite values, or is not two-"
+            "dimensional; expected peaks × dimensions. Run sl.tl.embed_peaks(adata) again."
+        )
         raise ValueError(msg)
-    if SEQUENCE in adata.var:
-        Z = np.where(adata.var[SEQUENCE].astype(str).str.contains("[ACGT]").to_numpy()[:, None], Z, np.nan)
     return Z
 
 
-def require_evidence(X: sp.csr_matrix, domain: NDArray[np.integer] | None) -> NDArray[np.integer]:
+def has_known_base(sequences: pd.Series) -> NDArray[np.bool_]:
+    """Return (n_peaks,) whether a sequence is more than N."""
+    return sequences.astype(str).str.contains("[ACGT]", case=False).to_numpy(dtype=bool)
+
+
+def tells_peaks_apart(embeddings: NDArray[np.floating]) -> bool:
+    """Return whether known embeddings (n_peaks, d) differ: a prior cannot be fitted to none, or to a constant."""
+    known = embeddings[np.isfinite(embeddings).all(axis=1)]
+    return len(known) > 0 and bool((known != known[0]).any())
+
+
+def require_evidence(X: sp.csr_matrix, domain: NDArray[np.generic] | None) -> NDArray[np.integer]:
     """Return the peaks that are evidence; raise if there is none."""
     evident = evident_peaks(X, domain)
     if len(evident) == 0:

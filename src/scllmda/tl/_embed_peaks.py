@@ -12,6 +12,7 @@ from .. import _logging as logg
 from .. import encoders
 from .._anndata import resolve, write_slots
 from .._keys import SEQUENCE, peak_embedding
+from ._params import require_slot_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,11 +90,9 @@ def embed_peaks(
         raise ValueError(msg)
     data, atac = resolve(adata, mod=mod, copy=copy)
     codes, sequences = _distinct_sequences(atac, sequence_key)
-    encoder = _encoder(encoder, device)
+    encoder = pick_encoder(encoder, device)
     key = peak_embedding(encoder.name) if key_added is None else key_added
-    if not key or "/" in key:
-        msg = f"The slot name {key!r} is empty or has a '/', which files cannot hold. Pass key_added= another one."
-        raise ValueError(msg)
+    require_slot_name(key)
 
     start = logg.info(f"embedding {codes.size} peaks, {len(sequences)} distinct, with {encoder.name!r}")
     vectors = _encode(encoder, sequences, batch_size)
@@ -129,7 +128,8 @@ def _distinct_sequences(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]
     return codes, list(distinct)
 
 
-def _encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
+def pick_encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
+    """Return a named encoder, or the object itself if it is one."""
     if isinstance(encoder, str):
         return encoders.get(encoder, device=device)
     if not isinstance(encoder, encoders.PeakEncoder) or isinstance(encoder, type):

@@ -12,7 +12,7 @@ from .._keys import CELL_EMBEDDING
 from ..methods import annotate_cells, make_recipe
 from ._annotation_slots import annotation_slots
 from ._labels import encode_batches, encode_labels, require_query
-from ._params import storable
+from ._params import require_positive, require_slot_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,8 @@ def graph_da_annotate(
     method
         Annotator; ``sl.get.methods()`` lists them.
     recipe
-        Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows them.
+        Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows
+        them.
     unlabeled
         Label that marks a cell as unlabelled, besides a missing one.
     batch_key
@@ -81,7 +82,7 @@ def graph_da_annotate(
     ``.obs[f"{key}_novelty"]``
         0-1: share of reference cells that are nearer to the rest of the reference; 0 for labelled cells.
     ``.obsm[f"{key}_proba"]``
-        DataFrame with a column per class ("/" in names reads "∕").
+        DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
@@ -109,6 +110,8 @@ def graph_da_annotate(
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings = make_recipe(method, recipe)
+    require_positive(n_neighbors=n_neighbors)
+    require_slot_name(key_added)
     labels = encode_labels(obs_column(data, atac, labels_key), unlabeled)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."

@@ -32,7 +32,7 @@ def encode_labels(column: pd.Series, unlabeled: str) -> Labels:
             "Expected at least two cell types; pass labels_key= the column that holds them, or a labelled reference."
         )
         raise ValueError(msg)
-    codes, classes = pd.factorize(column.where(known).astype(object).map(str, na_action="ignore"), sort=True)
+    codes, classes = pd.factorize(column.astype(object).where(known).map(str, na_action="ignore"), sort=True)
     if len(classes) == 1:
         msg = (
             f"The only label of .obs[{column.name!r}] is {classes[0]!r}; expected at least two cell types. "

@@ -3,13 +3,32 @@ from __future__ import annotations
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+import numpy as np
+
 
 def storable(**params: Any) -> dict[str, Any]:
     """Return parameters as what files can hold: no None, no tuple, dataclasses as dictionaries, others as text."""
     return {name: _storable(value) for name, value in params.items() if value is not None}
 
 
+def require_positive(**params: int) -> None:
+    """Raise ValueError if a number is below 1."""
+    for name, value in params.items():
+        if value < 1:
+            msg = f"Found {name}={value}; expected a positive number."
+            raise ValueError(msg)
+
+
+def require_slot_name(key: str) -> None:
+    """Raise ValueError if files could not hold a slot of this name."""
+    if not key or "/" in key:
+        msg = f"The slot name {key!r} is empty or has a '/', which files cannot hold. Pass key_added= another one."
+        raise ValueError(msg)
+
+
 def _storable(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     if is_dataclass(value) and not isinstance(value, type):
         return storable(**asdict(value))
     if isinstance(value, tuple | list):

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from scllmda.factorisation._sequence_prior import N_FOLDS, RIDGE_GRID, SequencePriorFitter
+
+N_PEAKS, N_DIMS = 150, 7
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def embeddings(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((N_PEAKS, N_DIMS)) * rng.uniform(0.1, 10, N_DIMS) + 3
+
+
+@pytest.fixture
+def weights(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(1, 40, N_PEAKS).astype(float)
+
+
+@pytest.fixture
+def loadings(embeddings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One dimension that sequence predicts, one with much noise, one that is noise."""
+    standardised = (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0)
+    signal = standardised @ rng.standard_normal((N_DIMS, 3))
+    return signal * [1, 1, 0] + rng.standard_normal(signal.shape) * [0.05, 3, 1]
+
+
+def by_sklearn(
+    embeddings: np.ndarray, weights: np.ndarray, loadings: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, held-out predictions and R² of ridge regressions, each fitted from scratch."""
+    Z = (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0)
+    w = weights / weights.mean()
+    fold = rng.permutation(len(Z)) % N_FOLDS
+    strengths = RIDGE_GRID * np.einsum("p,pd->", w, Z**2) / Z.shape[1]
+    coefficients, held_out, r2 = [], [], []
+    for target in loadings.T:
+        predictions = np.zeros((len(strengths), len(Z)))
+        for i, strength in enumerate(strengths):
+            for f in range(N_FOLDS):
+                model = Ridge(alpha=strength, fit_intercept=False).fit(Z[fold != f], target[fold != f], w[fold != f])
+                predictions[i, fold == f] = model.predict(Z[fold == f])
+        share = 1 - (w * (predictions - target) ** 2).sum(axis=1) / (w @ target**2)
+        best = share.argmax()
+        used = share[best] > 0
+        coefficients.append(Ridge(alpha=strengths[best], fit_intercept=False).fit(Z, target, w).coef_ * used)
+        held_out.append(predictions[best] * used)
+        r2.append(max(share[best], 0))
+    return np.transpose(coefficients), np.transpose(held_out), np.array(r2)
+
+
+def test_equals_ridge_regressions_fitted_on_the_other_folds(
+    embeddings: np.ndarray, weights: np.ndarray, loadings: np.ndarray
+) -> None:
+    prior, expected, held_out = SequencePriorFitter(embeddings, weights, np.random.default_rng(1))(loadings)
+    coefficients, predictions, r2 = by_sklearn(embeddings, weights, loadings, np.random.default_rng(1))
+    np.testing.assert_allclose(prior.weights, coefficients, atol=1e-4)
+    np.testing.assert_allclose(held_out, predictions, atol=1e-3)
+    np.testing.assert_allclose(prior.held_out_r2, r2, atol=1e-4)
+    np.testing.assert_allclose(expected, prior(embeddings), atol=1e-4)
+    assert r2[0] > 0.95
+    assert 0 < r2[1] < 0.8
+    assert r2[2] < 0.05
+
+
+def test_a_peak_has_no_say_in_its_own_held_out_prediction(
+    embeddings: np.ndarray, weights: np.ndarray, loadings: np.ndarray
+) -> None:
+    fitter = SequencePriorFitter(embeddings, weights, np.random.default_rng(1))
+    changed = loadings.copy()
+    changed[10] += 0.1
+    before, after = fitter(loadings), fitter(changed)
+    np.testing.assert_array_equal(before[2][10], after[2][10])
+    assert (before[1][10, 0] != after[1][10, 0]).all()
+
+
+def test_dimensions_that_sequence_does_not_predict_get_no_weights(embeddings: np.ndarray, weights: np.ndarray) -> None:
+    noise = np.random.default_rng(9).standard_normal((N_PEAKS, 30))
+    prior, expected, held_out = SequencePriorFitter(embeddings, weights, np.random.default_rng(1))(noise)
+    unused = prior.held_out_r2 == 0
+    assert unused.sum() > 3
+    assert not prior.weights[:, unused].any()
+    assert not expected[:, unused].any()
+    assert not held_out[:, unused].any()
+    assert prior.held_out_r2.max() < 0.15
+    assert (prior.held_out_r2 >= 0).all()
+
+
+def test_peaks_without_sequence_or_counts(embeddings: np.ndarray, weights: np.ndarray, loadings: np.ndarray) -> None:
+    embeddings[3], weights[5] = np.nan, 0
+    loadings[[3, 5]] = 1e6
+    prior, expected, held_out = SequencePriorFitter(embeddings, weights, np.random.default_rng(1))(loadings)
+    kept = np.delete(np.arange(N_PEAKS), [3, 5])
+    alone, _, _ = SequencePriorFitter(embeddings[kept], weights[kept], np.random.default_rng(1))(loadings[kept])
+    np.testing.assert_allclose(prior.weights, alone.weights, atol=1e-5)
+    assert not expected[3].any()
+    assert not held_out[[3, 5]].any()
+    assert expected[5].any()
+    assert not prior(np.full((2, N_DIMS), np.nan)).any()
+
+
+def test_units_of_the_embedding_do_not_matter(
+    embeddings: np.ndarray, weights: np.ndarray, loadings: np.ndarray
+) -> None:
+    scaled = embeddings * np.arange(1, N_DIMS + 1) - 4
+    first = SequencePriorFitter(embeddings, weights, np.random.default_rng(1))(loadings)
+    second = SequencePriorFitter(scaled, weights, np.random.default_rng(1))(loadings)
+    np.testing.assert_allclose(first[1], second[1], atol=1e-3)
+    np.testing.assert_allclose(first[0](embeddings), second[0](scaled), atol=1e-3)
