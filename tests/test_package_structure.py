@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "datasets": BELOW,
     "metrics": BELOW - {"_anndata"},
     "methods": {"_keys", "_logging"} | ARRAYS - {"genomics"},
-    "encoders": {"_keys", "_logging", "genomics", "nn"},
+    "encoders": {"_keys", "_logging", "factorisation", "genomics", "nn"},
     **{room: {"_keys", "_logging"} for room in ARRAYS},
     "_anndata": {"_keys", "_logging"},
     "_keys": set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from datetime import datetime
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,8 +18,6 @@ from anndata import AnnData
 from . import _logging as logg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mudata import MuData
 
 
@@ -53,7 +52,7 @@ def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) ->
 def _modality(data: AnnData | MuData, mod: str) -> AnnData:
     if isinstance(data, AnnData):
         return data
-    if not hasattr(data, "mod"):
+    if not isinstance(getattr(data, "mod", None), Mapping):
         msg = f"Expected an AnnData or a MuData, found {type(data).__name__}."
         raise TypeError(msg)
     if mod not in data.mod:
@@ -63,7 +62,15 @@ def _modality(data: AnnData | MuData, mod: str) -> AnnData:
 
 
 def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
-    """Return an object as it is, or read it from a ``.h5ad``, ``.h5mu`` or ``.zarr`` path."""
+    """Return an object as it is, or read it from a ``.h5ad``, ``.h5mu`` or ``.zarr`` path.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        A path of another kind.
+    """
     if not isinstance(data, str | PathLike):
         return data
     path = fspath(data)

@@ -62,6 +62,15 @@ CELL_EMBEDDING = "X_scllmda"
 UNASSIGNED = "Unassigned"
 
 
+DIVISION_SLASH = "\u2215"
+"""Stands for the "/" of class names in column names, where zarr cannot hold one; it looks the same."""
+
+
+def class_column(name: str) -> str:
+    """Return the column of a class in ``.obsm[f"{key}_proba"]``."""
+    return name.replace("/", DIVISION_SLASH)
+
+
 def peak_embedding(encoder: str) -> str:
     """Return the ``.varm`` key of an encoder's peak embeddings."""
     return f"X_{encoder}"

@@ -39,7 +39,7 @@ def test_unknown_name_suggests() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"source": "a/folder"}, {"revision": "main"}, {"pooling": "max"}, {"device": "cuda"}],
+    [{"source": "a/folder"}, {"revision": "main"}, {"pooling": "max"}],
     ids=lambda option: next(iter(option)),
 )
 @pytest.mark.parametrize("name", ["kmer", "random"])
@@ -49,7 +49,7 @@ def test_options_an_encoder_lacks(name: str, option: dict[str, str]) -> None:
 
 
 def test_inert_options_are_accepted() -> None:
-    assert encoders.get("kmer", source=None, revision=None, pooling="mean", device="cpu").name == "kmer"
+    assert encoders.get("kmer", source=None, revision=None, pooling="mean", device="cuda").name == "kmer"
 
 
 def test_options_reach_the_factory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def dense_residuals(X: sp.csr_matrix) -> np.ndarray:
     return np.divide(counts - mu, np.sqrt(mu * counts.sum()), out=np.zeros_like(mu), where=mu > 0)
 
 
-def peakwise_ridge(X: sp.csr_matrix, n_components: int, expected: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def peakwise_ridge(X: sp.csr_matrix, n_components: int, expected: np.ndarray) -> np.ndarray:
     """Return cells @ peaks.T after one alternation, each peak and dimension a Bayesian regression of its own.
 
     Residual r_ji = (u_jk σ_k √m_i) e_ik + noise of variance 1/n, e_ik ~ N(expected_ik, τ_k²).
@@ -54,7 +54,7 @@ def peakwise_ridge(X: sp.csr_matrix, n_components: int, expected: np.ndarray, he
         design = [U[:, k] * S[k] * m for m in root_mass]
         plain = np.array([x @ R[:, i] / (x @ x) for i, x in enumerate(design)])
         noise = np.array([1 / n / (x @ x) for x in design])
-        tau2 = max(np.average((plain - held_out[:, k]) ** 2 - noise, weights=root_mass**2), 0)
+        tau2 = max(np.average((plain - expected[:, k]) ** 2 - noise, weights=root_mass**2), 0)
         assert tau2 > 0
         for i, x in enumerate(design):
             mean = (x @ R[:, i] * n + expected[i, k] / tau2) / (x @ x * n + 1 / tau2)
@@ -74,20 +74,20 @@ def test_no_alternation_is_the_svd(X: sp.csr_matrix, n_components: int) -> None:
 def test_one_alternation_is_a_bayesian_regression_per_peak(X: sp.csr_matrix) -> None:
     zero = np.zeros((N_PEAKS, 3))
     fitted = run(X, 3, n_iterations=1)
-    np.testing.assert_allclose(fitted.cells @ fitted.peaks.T, peakwise_ridge(X, 3, zero, zero), atol=2e-5)
+    np.testing.assert_allclose(fitted.cells @ fitted.peaks.T, peakwise_ridge(X, 3, zero), atol=2e-5)
 
 
 def test_one_alternation_with_sequence_as_prior_mean(X: sp.csr_matrix, embeddings: np.ndarray) -> None:
-    n_components = 60  # the dense path draws nothing before the folds
+    embeddings = embeddings[:, :4]  # what is left out is the peaks' own
     R, counts = dense_residuals(X), np.asarray(X.sum(axis=0)).ravel().astype(float)
     U, S, _ = np.linalg.svd(R, full_matrices=False)
-    effects = (R.T @ U[:, :n_components] / S[:n_components]) / np.sqrt(counts / counts.sum())[:, None]
-    _, expected, held_out = SequencePriorFitter(embeddings, counts, np.random.default_rng(0))(effects)
+    effects = (R.T @ U[:, :3] / S[:3]) / np.sqrt(counts / counts.sum())[:, None]
+    rng = np.random.default_rng(0)
+    rng.standard_normal(N_CELLS)  # starts the SVD, before the folds are drawn
+    _, expected = SequencePriorFitter(embeddings, counts, rng)(effects)
     assert np.abs(expected).max() > 0
-    fitted = run(X, n_components, n_iterations=1, embeddings=embeddings)
-    np.testing.assert_allclose(
-        fitted.cells @ fitted.peaks.T, peakwise_ridge(X, n_components, expected, held_out), atol=5e-5
-    )
+    fitted = run(X, 3, n_iterations=1, embeddings=embeddings)
+    np.testing.assert_allclose(fitted.cells @ fitted.peaks.T, peakwise_ridge(X, 3, expected), atol=2e-5)
 
 
 def test_rare_peaks_shrink_most(logits: np.ndarray) -> None:
@@ -172,7 +172,7 @@ def test_evident_peaks() -> None:
 def test_sequence_of_pure_noise_is_not_used(X: sp.csr_matrix) -> None:
     noise = np.random.default_rng(6).standard_normal((N_PEAKS, 20)).astype(np.float32)
     plain, fitted = run(X, 3), run(X, 3, embeddings=noise)
-    assert fitted.prior.held_out_r2.max() < 0.03
+    assert fitted.prior.held_out_r2.max() < 0.06
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(plain.cells.T, fitted.cells.T, strict=True)]
     assert min(correlation) > 0.995
 
@@ -217,6 +217,6 @@ def test_no_evident_peak_with_a_sequence_is_no_sequence(X: sp.csr_matrix) -> Non
 
 def test_embeddings_all_alike_are_not_used(X: sp.csr_matrix) -> None:
     fitted, plain = run(X, embeddings=np.ones((N_PEAKS, 3), dtype=np.float32)), run(X)
-    assert not fitted.prior.held_out_r2.any()
+    assert fitted.prior.held_out_r2.max() < 1e-6
     assert not fitted.prior.weights.any()
     np.testing.assert_array_equal(fitted.cells, plain.cells)

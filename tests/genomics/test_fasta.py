@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from anndata import read_h5ad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfaidx import Fasta
@@ -262,3 +263,72 @@ def test_real_genome(shared_data: Path) -> None:
     expected = [text[(a + b) // 2 - 128 : (a + b) // 2 + 128] for a, b in zip(start, end, strict=True)]
     assert sequences.tolist() == expected
     assert len(set(sequences)) > 250
+
+
+def test_ten_thousand_random_intervals(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    genome = {
+        name: "".join(rng.choice(list("ACGTacgtN"), n)) for name, n in [("chr1", 20_011), ("2", 7_001), ("X", 60)]
+    }
+    path = write_fasta(tmp_path / "genome.fa", genome, line=60)
+    names = rng.choice(list(genome), 12_000)
+    length = np.asarray([len(genome[name]) for name in names])
+    start = rng.integers(0, length)
+    end = start + rng.integers(1, np.minimum(length - start, 900) + 1)
+    # Both ends of a contig, single bases, and whole contigs.
+    start[:300], end[300:600], end[600:900] = 0, length[300:600], start[600:900] + 1
+    start[900:1000], end[900:1000] = 0, length[900:1000]
+    with Fasta(path, as_raw=True) as contigs:
+        expected = [contigs[name][a:b].upper() for name, a, b in zip(names, start.tolist(), end.tolist(), strict=True)]
+    assert fetch_sequences(path, Intervals.from_columns(names, start, end))[0].tolist() == expected
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr("scllmda._logging.warning", found.append)
+    return found
+
+
+def gc_rich_peaks(path: Path, n: int = 120) -> tuple[Path, np.ndarray]:
+    """Write a genome of which only the peaks are rich in G and C, and return their starts."""
+    rng = np.random.default_rng(0)
+    text = rng.choice(list("ACGT"), 700 * (n + 40), p=[0.35, 0.15, 0.15, 0.35])
+    start = 700 * (np.arange(n) + 20)
+    text[start[:, None] + np.arange(200)] = rng.choice(list("ACGT"), (n, 200))
+    return write_fasta(path, {"chr1": "".join(text)}, line=60), start
+
+
+@pytest.mark.parametrize(("shift", "n", "warned"), [(0, 120, 0), (350, 120, 1), (350, 90, 0)])
+def test_peaks_no_richer_in_gc_than_their_surroundings(
+    tmp_path: Path, warnings: list[str], shift: int, n: int, warned: int
+) -> None:
+    path, start = gc_rich_peaks(tmp_path / "genome.fa", n)
+    start = start + shift
+    fetch_sequences(path, Intervals.from_columns(["1"] * n, start, start + 200))
+    assert len(warnings) == warned
+    assert all("of 120 peaks looked at are richer in G and C" in text for text in warnings)
+
+
+@pytest.fixture(scope="module")
+def real_genome(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stretches of hg19, a megabase each."""
+    path = tmp_path_factory.mktemp("hg19") / "hg19.fa"
+    parts = ["hg19_chr20_9.995-11.095Mb.fa.gz", "hg19_chr1_chr17_first1Mb.fa.gz"]
+    path.write_bytes(b"".join(gzip.decompress((shared_data / part).read_bytes()) for part in parts))
+    return path
+
+
+@pytest.mark.parametrize(("shift", "warned"), [(0, False), (50_000, True), (200_000, True), (800_000, True)])
+def test_real_peaks_where_another_build_would_have_them(
+    shared_data: Path, real_genome: Path, warnings: list[str], shift: int, warned: bool
+) -> None:
+    data = ["cao2018_a549_scicar_hg19_atac", "celllines_gm_hek_k562_h1_hg19", "granja2019_bmmc_10x_hg19"]
+    peaks = [Intervals.from_names(read_h5ad(shared_data / f"{name}.h5ad", backed="r").var_names) for name in data]
+    chrom, start, end = (np.concatenate([getattr(p, part) for p in peaks]) for part in ("chrom", "start", "end"))
+    known_from = np.where(chrom == "chr20", 9_995_000, 0)
+    known = np.isin(chrom, ["chr1", "chr17", "chr20"]) & (start >= known_from) & (end < known_from + 1_000_000)
+    width, known_from = (end - start)[known], known_from[known]
+    moved = known_from + (start[known] - known_from + shift) % 995_000
+    fetch_sequences(real_genome, Intervals.from_columns(chrom[known], moved, moved + width))
+    assert len(warnings) == warned

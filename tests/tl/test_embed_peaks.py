@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from scllmda import encoders
+from scllmda.pp import peak_sequences
+from scllmda.tl import cell_embeddings
 from scllmda.tl._embed_peaks import embed_peaks
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ class Broken(Lengths):
         return self.vectors
 
 
+def embedded(encoder: encoders.PeakEncoder) -> np.ndarray:
+    """Return the vectors of ``SEQUENCES``, which the peak that is nothing but N has not."""
+    vectors = encoder.encode(SEQUENCES)
+    vectors[3] = np.nan
+    return vectors
+
+
 @pytest.fixture
 def adata() -> ad.AnnData:
     adata = ad.AnnData(np.ones((3, 5), dtype=np.float32))
@@ -61,14 +70,14 @@ def test_writes_its_slots_and_nothing_else(adata: ad.AnnData, name: str) -> None
 
     encoder = encoders.get(name)
     assert adata.varm[f"X_{name}"].dtype == np.float32
-    np.testing.assert_array_equal(adata.varm[f"X_{name}"], encoder.encode(SEQUENCES))
+    np.testing.assert_array_equal(adata.varm[f"X_{name}"], embedded(encoder))
     assert adata.uns[f"X_{name}"] == {"encoder": name, "revision": encoder.revision, "n_dims": encoder.n_dims}
 
 
 def test_object_key_and_column(adata: ad.AnnData) -> None:
     adata.var["window"] = adata.var.pop("sequence")
     embed_peaks(adata, Lengths(), sequence_key="window", key_added="X_mine")
-    np.testing.assert_array_equal(adata.varm["X_mine"], [[10, 4], [10, 0], [10, 4], [10, 0], [10, 0]])
+    np.testing.assert_array_equal(adata.varm["X_mine"], embedded(Lengths()))
     assert adata.varm["X_mine"].dtype == np.float32
     assert adata.uns["X_mine"]["encoder"] == "lengths"
 
@@ -77,16 +86,16 @@ def test_object_key_and_column(adata: ad.AnnData) -> None:
 def test_equal_sequences_are_encoded_once_in_batches(adata: ad.AnnData, batch_size: int | None) -> None:
     encoder = Lengths()
     embed_peaks(adata, encoder, batch_size=batch_size)
-    assert [s for call in encoder.calls for s in call] == list(dict.fromkeys(SEQUENCES))
-    assert all(len(call) <= (batch_size or 4) for call in encoder.calls)
-    np.testing.assert_array_equal(adata.varm["X_lengths"], Lengths().encode(SEQUENCES))
+    assert sorted(s for call in encoder.calls for s in call) == ["ACGTACGTAA", "GGGCCCTTTT", "TTTTTTTTTT"]
+    assert all(len(call) <= (batch_size or 3) for call in encoder.calls)
+    np.testing.assert_array_equal(adata.varm["X_lengths"], embedded(Lengths()))
 
 
 @pytest.mark.parametrize("dtype", ["category", "string", "object"])
 def test_any_column_of_text(adata: ad.AnnData, dtype: str) -> None:
     adata.var["sequence"] = adata.var["sequence"].astype(dtype)
     embed_peaks(adata)
-    np.testing.assert_array_equal(adata.varm["X_kmer"], encoders.get("kmer").encode(SEQUENCES))
+    np.testing.assert_array_equal(adata.varm["X_kmer"], embedded(encoders.get("kmer")))
 
 
 def test_copy_leaves_the_original(adata: ad.AnnData) -> None:
@@ -162,9 +171,9 @@ def test_not_an_encoder(adata: ad.AnnData, encoder: object) -> None:
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        (np.zeros((4, 3)), r"shape \(4, 3\) for 4 sequences, expected \(4, 2\)"),
-        (np.zeros((1, 2)), r"shape \(1, 2\) for 4 sequences, expected \(4, 2\)"),
-        (np.array([[0, np.nan], [0, 0], [np.inf, 0], [0, 0]]), "NaN or infinite values for 2 of 4 sequences"),
+        (np.zeros((3, 3)), r"shape \(3, 3\) for 3 sequences, expected \(3, 2\)"),
+        (np.zeros((1, 2)), r"shape \(1, 2\) for 3 sequences, expected \(3, 2\)"),
+        (np.array([[0, np.nan], [0, 0], [np.inf, 0]]), "NaN or infinite values for 2 of 3 sequences"),
     ],
 )
 def test_broken_encoder(adata: ad.AnnData, vectors: np.ndarray, message: str) -> None:
@@ -188,3 +197,114 @@ def test_slot_names_that_files_cannot_hold(adata: ad.AnnData, key: str) -> None:
 def test_batch_size_out_of_range(adata: ad.AnnData) -> None:
     with pytest.raises(ValueError, match="batch_size=0 found"):
         embed_peaks(adata, batch_size=0)
+
+
+def test_no_known_base(adata: ad.AnnData) -> None:
+    adata.var["sequence"] = "NNNN"
+    with pytest.raises(ValueError, match=r"None of the 5 peaks \(first: 'chr1:0-10'\) has a known base"):
+        embed_peaks(adata)
+
+
+def test_cell_embeddings_understand_peaks_without_a_sequence(adata: ad.AnnData) -> None:
+    adata = ad.AnnData(np.random.default_rng(0).poisson(0.6, size=(40, 5)).astype(np.float32), var=adata.var)
+    embed_peaks(adata)
+    del adata.var["sequence"]
+    cell_embeddings(adata, n_latent=3)
+    assert np.isfinite(adata.obsm["X_scllmda"]).all()
+
+
+class TestCache:
+    def test_same_as_without(self, adata: ad.AnnData, tmp_path: Path) -> None:
+        plain = embed_peaks(adata, copy=True)
+        for _ in range(2):
+            cached = embed_peaks(adata, cache_dir=tmp_path / "cache", copy=True)
+            np.testing.assert_array_equal(cached.varm["X_kmer"], plain.varm["X_kmer"])
+            assert cached.uns["X_kmer"] == plain.uns["X_kmer"]
+
+    def test_new_peaks_alone_are_encoded(self, adata: ad.AnnData, tmp_path: Path) -> None:
+        encoder = Lengths()
+        embed_peaks(adata[:, :2].copy(), encoder, cache_dir=str(tmp_path))
+        embed_peaks(adata, encoder, cache_dir=str(tmp_path))
+        assert [sorted(call) for call in encoder.calls] == [["ACGTACGTAA", "TTTTTTTTTT"], ["GGGCCCTTTT"]]
+        np.testing.assert_array_equal(adata.varm["X_lengths"], embedded(Lengths()))
+
+    def test_none_by_default(self, adata: ad.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for variable in ("HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(variable, str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+        encoder = Lengths()
+        for _ in range(2):
+            embed_peaks(adata, encoder)
+        assert len(encoder.calls) == 2
+        assert not list(tmp_path.iterdir())
+
+    def test_unusable_folder_is_found_before_the_work(self, adata: ad.AnnData, tmp_path: Path) -> None:
+        taken, encoder = tmp_path / "file", Lengths()
+        taken.touch()
+        with pytest.raises(OSError, match="Cannot write to cache_dir="):
+            embed_peaks(adata, encoder, cache_dir=taken, genome=tmp_path / "never opened")
+        assert encoder.calls == []
+        assert not adata.varm
+
+
+class TestClient:
+    def test_not_a_client(self, adata: ad.AnnData) -> None:
+        with pytest.raises(TypeError, match="expected a Dask client"):
+            embed_peaks(adata, client="tcp://scheduler:8786")
+
+    @pytest.mark.parametrize("name", ["kmer", "object"])
+    def test_same_as_without(self, adata: ad.AnnData, name: str) -> None:
+        distributed = pytest.importorskip("distributed")
+        encoder = "kmer" if name == "kmer" else encoders.KmerEncoder()
+        with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+            embed_peaks(adata, encoder, client=client)
+        np.testing.assert_array_equal(adata.varm["X_kmer"], embedded(encoders.get("kmer")))
+
+
+class TestGenome:
+    @pytest.fixture
+    def fasta(self, tmp_path: Path) -> Path:
+        rng = np.random.default_rng(0)
+        path = tmp_path / "genome.fa"
+        contigs = {"chr1": "".join(rng.choice(list("ACGTacgt"), size=60)), "chr2": "N" * 30}
+        path.write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs.items()))
+        return path
+
+    @pytest.fixture
+    def peaks(self) -> ad.AnnData:
+        adata = ad.AnnData(np.ones((3, 5), dtype=np.float32))
+        adata.var_names = ["chr1:0-12", "chr1:30-50", "chr2:4-9", "chrUn:5-9", "chr1:40-60"]
+        return adata
+
+    @pytest.mark.parametrize("window", [None, 16])
+    def test_same_as_in_two_steps(self, peaks: ad.AnnData, fasta: Path, window: int | None) -> None:
+        peaks.var["sequence"] = "not read"
+        before = peaks.var.copy()
+        embed_peaks(peaks, genome=fasta, window=window)
+        pd.testing.assert_frame_equal(peaks.var, before)
+        assert {key for keys in slots(peaks).values() for key in keys} == {"sequence", "X_kmer"}
+        assert np.isnan(peaks.varm["X_kmer"]).all(axis=1).tolist() == [False, False, True, True, False]
+
+        stored = peaks.copy()
+        peak_sequences(stored, fasta, window=window, missing="n")
+        embed_peaks(stored)
+        np.testing.assert_array_equal(stored.varm["X_kmer"], peaks.varm["X_kmer"])
+
+    def test_object_with_a_fasta(self, peaks: ad.AnnData, fasta: Path) -> None:
+        class Genome:
+            pass
+
+        genome = Genome()
+        genome.fasta = fasta  # type: ignore[attr-defined]
+        embed_peaks(peaks, genome=genome)
+        assert set(peaks.var) == set()
+        assert np.isfinite(peaks.varm["X_kmer"]).any()
+
+    def test_another_build(self, peaks: ad.AnnData, fasta: Path) -> None:
+        peaks.var_names = [*peaks.var_names[:4], "chr1:50-70"]
+        with pytest.raises(ValueError, match="another genome build"):
+            embed_peaks(peaks, genome=fasta)
+
+    def test_window_needs_a_genome(self, adata: ad.AnnData) -> None:
+        with pytest.raises(ValueError, match="window=16 without a genome"):
+            embed_peaks(adata, window=16)

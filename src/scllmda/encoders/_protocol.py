@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, TypeGuard, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    import scipy.sparse as sp
 
 
 @runtime_checkable
@@ -64,3 +65,45 @@ class PeakEncoder(Protocol):
         float32 array, sequences × ``n_dims``, without NaN or infinite values.
         """
         ...
+
+
+@runtime_checkable
+class FittableEncoder(PeakEncoder, Protocol):
+    """An encoder that learns from counts before it encodes.
+
+    Before that, its ``revision`` is "unfitted" and ``encode`` raises an error that says what to call.
+    """
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` was called."""
+        ...
+
+    def fit(self, sequences: Sequence[str], X: sp.csr_matrix) -> Self:
+        """Learn from the counts of peaks, and return the encoder itself.
+
+        Parameters
+        ----------
+        sequences
+            DNA of each peak.
+        X
+            (n_cells, n_peaks) counts. There are no labels to learn from.
+        """
+        ...
+
+
+def needs_fit(encoder: PeakEncoder) -> TypeGuard[FittableEncoder]:
+    """Return whether an encoder is to be fitted to counts before it can encode.
+
+    Parameters
+    ----------
+    encoder
+        Any encoder.
+
+    Examples
+    --------
+    >>> import scllmda as sl
+    >>> sl.encoders.needs_fit(sl.encoders.get("kmer")), sl.encoders.needs_fit(sl.encoders.get("cnn"))
+    (False, True)
+    """
+    return isinstance(encoder, FittableEncoder) and not encoder.fitted

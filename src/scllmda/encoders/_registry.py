@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 
 import pandas as pd
 
+from ._cnn import CnnEncoder
+from ._dnabert2 import Dnabert2Encoder
 from ._kmer import KmerEncoder
+from ._nucleotide_transformer import HUB_REVISIONS, NucleotideTransformerEncoder
 from ._protocol import PeakEncoder
 from ._random import RandomEncoder
 
@@ -26,6 +30,8 @@ class Entry:
     """Options of `get` that the factory takes, as keywords."""
 
 
+_WEIGHTS = frozenset({"source", "revision", "pooling", "device"})
+
 ENCODERS: dict[str, Entry] = {
     "kmer": Entry(
         factory=KmerEncoder,
@@ -41,13 +47,39 @@ ENCODERS: dict[str, Entry] = {
         needs="nothing",
         citation="",
     ),
+    "cnn": Entry(
+        factory=CnnEncoder,
+        description="convolutional network trained on the object's own counts, 64 dimensions",
+        licence="that of scllmda",
+        needs="counts",
+        citation="Yuan & Kelley 2022, Nature Methods 19:1088",
+        options=frozenset({"device"}),
+    ),
+    "dnabert2": Entry(
+        factory=Dnabert2Encoder,
+        description="DNABERT-2, byte pairs, 135 genomes, 117 M parameters, 768 dimensions",
+        licence="Apache-2.0",
+        needs="weights from the Hugging Face hub (0.5 GB), or a local folder",
+        citation="Zhou et al. 2024, ICLR, arXiv 2306.15006",
+        options=_WEIGHTS,
+    ),
+    **{
+        name: Entry(
+            factory=partial(NucleotideTransformerEncoder, name),
+            description=f"Nucleotide Transformer, 6-mers, {name.removeprefix('nucleotide-transformer-')}",
+            licence="CC BY-NC-SA 4.0 (non-commercial)",
+            needs="weights from the Hugging Face hub, or a local folder",
+            citation="Dalla-Torre et al. 2025, Nature Methods 22:287",
+            options=_WEIGHTS,
+        )
+        for name in HUB_REVISIONS
+    },
 }
 
 _INERT: dict[str, tuple[str | None, ...]] = {
     "source": (None,),
     "revision": (None,),
     "pooling": ("mean",),
-    "device": ("auto", "cpu"),
 }
 """Values that an encoder without the option may be given: they ask for nothing it does not do anyway."""
 
@@ -69,7 +101,7 @@ def get(
     source
         Where the weights come from: a model id on the Hugging Face hub, or a local folder. None is the published one.
     revision
-        Version of the weights on the hub. None is the one this package was tested with.
+        Version of the weights on the hub. None is the commit pinned here, else the main branch.
     pooling
         How the vectors of a sequence's tokens become one.
     device
@@ -98,7 +130,8 @@ def get(
     entry = ENCODERS[name]
     given = {"source": source, "revision": revision, "pooling": pooling, "device": device}
     for option, value in given.items():
-        if option not in entry.options and value not in _INERT[option]:
+        # An encoder without networks runs on the CPU whatever the device of the rest.
+        if option != "device" and option not in entry.options and value not in _INERT[option]:
             msg = (
                 f"The encoder {name!r} has no option {option!r}, found {option}={value!r}; "
                 f"expected {' or '.join(repr(v) for v in _INERT[option])}. Leave it out: sl.encoders.get({name!r})."

@@ -23,7 +23,7 @@ class Factorisation:
     peak_mass: Float
     """(n_peaks,): each peak's share of all counts, the base rate; zero likewise."""
     prior: SequencePrior | None
-    """From sequence to loadings divided by the root of ``peak_mass``; None if no peak that is evidence has a sequence."""
+    """From sequence to loadings divided by the root of ``peak_mass``; None if no evident peak has a sequence."""
 
 
 def fit(
@@ -55,7 +55,8 @@ def fit(
         (n_cells,) domain of each cell. Only peaks open in every domain are evidence then: a peak that one platform
         never called says which platform a cell is from, not what it is. None to use every open peak.
     n_iterations
-        Alternations after the SVD; 0 leaves the SVD as it is. The subspace changes by less than one per cent after six on real data.
+        Alternations after the SVD; 0 leaves the SVD as it is. The subspace changes by less than one per cent after six
+        on real data.
     rng
         Starts the Lanczos iteration and draws the folds of g.
     """
@@ -65,18 +66,18 @@ def fit(
         embeddings = None
     n_components = min(n_components, min(residuals.shape))
     scores, singular = residuals.svd(n_components, rng)
-    loadings: Float
+    loadings = _divide(residuals.transposed_times(scores), singular)
+    scores, singular, loadings = _canonical(scores * singular, loadings)
     counts = residuals.root_peak_mass**2 * residuals.total
     root_mass = residuals.root_peak_mass[:, None]
     fitter = None if embeddings is None else SequencePriorFitter(embeddings[evident], counts, rng)
-    expected: Float = np.zeros((1, n_components))
-    held_out = expected
+    prior, expected = None, np.zeros((1, n_components))
 
     for _ in range(n_iterations):
         effects = _divide(residuals.transposed_times(scores), singular) / root_mass
         if fitter is not None:
-            _, expected, held_out = fitter(effects)
-        excess = counts @ (effects - held_out) ** 2 - _divide(len(counts), singular**2)
+            prior, expected = fitter(effects)
+        excess = counts @ (effects - expected) ** 2 - _divide(len(counts), singular**2)
         precision = counts[:, None] * singular**2 * np.maximum(excess / residuals.total, 0)
         trust = precision / (precision + 1)
         loadings = root_mass * (trust * effects + (1 - trust) * expected)
@@ -89,7 +90,8 @@ def fit(
     peaks[evident] = loadings
     mass = np.zeros(X.shape[1], dtype=np.float32)
     mass[evident] = residuals.root_peak_mass**2
-    prior = None if fitter is None else fitter(loadings / root_mass)[0]
+    if fitter is not None:
+        prior, _ = fitter(_divide(residuals.transposed_times(scores), singular) / root_mass)
     return Factorisation(cells.astype(np.float32), peaks, mass, prior)
 
 

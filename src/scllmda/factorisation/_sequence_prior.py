@@ -65,12 +65,13 @@ class SequencePriorFitter:
         # Embeddings that are all the same have no spread to measure the penalty by.
         self._strengths = RIDGE_GRID * (np.trace(total) / total.shape[0] or 1.0)
 
-    def __call__(self, loadings: Float) -> tuple[SequencePrior, Float, Float]:
+    def __call__(self, loadings: Float) -> tuple[SequencePrior, Float]:
         """Fit g to loadings (n_peaks, k).
 
         Returns
         -------
-        The prior, its value for every peak (n_peaks, k), and the same predicted from the other folds (n_peaks, k).
+        The prior, and its value for each peak (n_peaks, k) as fitted to the other folds: a peak's own counts must not
+        come back to it as what its DNA says. Zero for peaks without a sequence.
         """
         T = np.asarray(loadings[self._known], dtype=np.float32)
         wT = T * self._w[:, None]
@@ -93,4 +94,4 @@ class SequencePriorFitter:
         prior = SequencePrior(self._mean, self._scale, weights * used, np.where(used, r2, 0))
         held_out_values = np.zeros(loadings.shape, dtype=np.float32)
         held_out_values[self._known] = predictions[best, :, columns].T * used
-        return prior, self._all @ prior.weights, held_out_values
+        return prior, held_out_values

@@ -6,6 +6,8 @@ import gzip
 import shutil
 import zlib
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, get_args
@@ -15,6 +17,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .. import _logging as logg
+from ._gc import n_gc_rich
 from ._intervals import bare_contig
 
 if TYPE_CHECKING:
@@ -22,11 +25,21 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import numpy.typing as npt
-    from pyfaidx import Fasta, FastaRecord
+    from pyfaidx import Fasta
 
     from ._intervals import Intervals
 
 Missing = Literal["raise", "drop", "n"]
+
+_CHUNK = 20_000
+"""Sequences read at once."""
+_FLANK = 10_000
+"""Base pairs on either side of a peak that its GC content is compared with."""
+_N_CHECKED = 300
+"""Peaks that are compared, at most: the share of the richer ones is known to 0.03, in a tenth of a second."""
+_MIN_CHECKED = 100
+_MIN_GC_RICH = 0.65
+"""Right builds show about 84 %, wrong ones 45-57 % (see `n_gc_rich`)."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _TO_ACGTN = bytes(ord(base) if (base := chr(i).upper()) in "ACGT" else ord("N") for i in range(256))
@@ -37,8 +50,9 @@ def fetch_sequences(
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
     r"""Fetch the sequence of each interval from a FASTA.
 
-    Every contig is read once, from the first base needed to the last. ``chr1`` finds ``1`` and ``chrM`` finds ``MT``,
-    and the other way round.
+    Only the bases asked for are read, in their order in the file. ``chr1`` finds ``1`` and ``chrM`` finds ``MT``,
+    and the other way round. Intervals that are no richer in G and C than what lies around them, as peaks on the wrong
+    genome build, are warned about (if there are 100 to tell by).
 
     Parameters
     ----------
@@ -93,19 +107,52 @@ def fetch_sequences(
         code, names = pd.factorize(intervals.chrom)
         contigs = _find_contigs(names, genome.keys())
         found = np.asarray([contig is not None for contig in contigs], dtype=bool)[code]
-        length = np.asarray([0 if contig is None else len(genome[contig]) for contig in contigs], dtype=np.int64)[code]
+        place = _Contigs.of(genome, contigs).at(code)
         if missing == "raise":
             _require_contigs(intervals, found, list(genome.keys()))
-        _require_same_build(intervals, found, length)
+        _require_same_build(intervals, found, place.length)
 
         sequences = np.empty(len(intervals), dtype=object)
         sequences[~found] = np.full((~found).sum(), "N", dtype=object) * (end - start)[~found]
-        rows_of = np.split(np.argsort(code, kind="stable"), np.cumsum(np.bincount(code))[:-1])
-        to_read = [(contig, rows) for contig, rows in zip(contigs, rows_of, strict=False) if contig is not None]
-        for contig, rows in tqdm(to_read, desc="reading contigs", disable=None):
-            sequences[rows] = _slices(genome[contig], start[rows], end[rows])
+        rows = np.flatnonzero(found)
+        with _mapped(Path(genome.filename)) as text:
+            _warn_if_gc_poor(text, place, intervals, rows, fasta)
+            rows = rows[np.argsort(place.offset[rows] + start[rows])]
+            for first in tqdm(range(0, len(rows), _CHUNK), desc="reading sequences", disable=None):
+                chunk = rows[first : first + _CHUNK]
+                sequences[chunk] = _read(text, place.at(chunk), start[chunk], end[chunk])
     kept = found if missing == "drop" else np.ones(len(intervals), dtype=bool)
     return sequences[kept], kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Contigs:
+    """Where in the file the bases of contigs are, one entry each."""
+
+    length: npt.NDArray[np.int64]
+    """In base pairs."""
+    offset: npt.NDArray[np.int64]
+    """Of the first base, in bytes."""
+    line_bases: npt.NDArray[np.int64]
+    line_bytes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, genome: Fasta, contigs: list[str | None]) -> _Contigs:
+        """Return the contigs as the index has them; those that the FASTA lacks have no bases."""
+        index = genome.faidx.index
+        entries = [
+            (0, 0, 1, 1) if c is None else (index[c].rlen, index[c].offset, index[c].lenc, index[c].lenb)
+            for c in contigs
+        ]
+        return cls(*np.asarray(entries, dtype=np.int64).reshape(-1, 4).T)
+
+    def at(self, rows: npt.NDArray[np.integer]) -> _Contigs:
+        return _Contigs(self.length[rows], self.offset[rows], self.line_bases[rows], self.line_bytes[rows])
+
+    def byte(self, position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return where in the file the bases at these positions of the contigs are."""
+        line, column = np.divmod(position, self.line_bases)
+        return self.offset + line * self.line_bytes + column
 
 
 @contextmanager
@@ -191,12 +238,37 @@ def _require_same_build(intervals: Intervals, found: npt.NDArray[np.bool_], leng
     raise ValueError(msg)
 
 
-def _slices(contig: FastaRecord, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> list[str]:
-    """Return the sequences from ``start`` to ``end``, N beyond the contig's ends."""
-    first, last = int(start.min()), int(end.max())
-    inside = contig[max(first, 0) : min(last, len(contig))].encode().translate(_TO_ACGTN).decode()
-    text = "N" * max(-first, 0) + inside + "N" * max(last - len(contig), 0)
-    return [text[i:j] for i, j in zip((start - first).tolist(), (end - first).tolist(), strict=True)]
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap]:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        yield text
+
+
+def _warn_if_gc_poor(
+    text: mmap, place: _Contigs, intervals: Intervals, rows: npt.NDArray[np.intp], fasta: str | PathLike[str]
+) -> None:
+    rows = rows[:: len(rows) // _N_CHECKED + 1]
+    place, start, end = place.at(rows), intervals.start[rows], intervals.end[rows]
+    around = np.maximum(start - _FLANK, 0), np.minimum(end + _FLANK, place.length)
+    n_rich, n_known = n_gc_rich(_read(text, place, start, end), _read(text, place, *around))
+    if n_known >= _MIN_CHECKED and n_rich < _MIN_GC_RICH * n_known:
+        logg.warning(
+            f"{n_rich} of {n_known} peaks looked at are richer in G and C than the 10 kb on either side; most peaks of "
+            f"vertebrates are. Check that they were called on the genome build of {str(fasta)!r}."
+        )
+
+
+def _read(text: mmap, place: _Contigs, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> list[str]:
+    """Return the sequences from ``start`` to ``end``, N beyond the contigs' ends."""
+    first, last = np.maximum(start, 0), np.minimum(end, place.length)
+    from_to = zip(place.byte(first).tolist(), (place.byte(last - 1) + 1).tolist(), strict=True)
+    # One pass over all of them turns bases to upper case and takes the line ends out.
+    bases = b"".join([text[i:j] for i, j in from_to]).translate(_TO_ACGTN, b"\r\n").decode("ascii")
+    stop = np.cumsum(last - first)
+    sequences = [bases[i:j] for i, j in zip((stop - (last - first)).tolist(), stop.tolist(), strict=True)]
+    for i in np.flatnonzero((start < first) | (last < end)):
+        sequences[i] = "N" * int(first[i] - start[i]) + sequences[i] + "N" * int(end[i] - last[i])
+    return sequences
 
 
 def _some(names: npt.NDArray[np.str_] | list[str], n: int = 5) -> str:

@@ -58,4 +58,5 @@ def annotation(
     table = pd.DataFrame({name: atac.obs[slot] for name, slot in columns.items()})
     if not proba:
         return table
-    return table.join(atac.obsm[keys.proba].set_axis(list(atac.uns[keys.uns]["classes"]), axis=1))
+    # Not joined: a class may be named like a column.
+    return pd.concat([table, atac.obsm[keys.proba].set_axis(list(atac.uns[keys.uns]["classes"]), axis=1)], axis=1)

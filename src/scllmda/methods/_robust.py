@@ -61,11 +61,15 @@ def _ensemble(
     X: Float, labels: Codes, train: NDArray[np.intp], new: Float, n_classes: int, recipe: RobustRecipe
 ) -> Float:
     """Return (n_new, n_classes): the normalised geometric mean of the members' posteriors."""
+    from threadpoolctl import threadpool_limits
+
     subspaces = sorted({min(n, X.shape[1]) for n in recipe.n_dims})
-    members = [
-        _log_posterior(X[train, :n], labels[train], new[:, :n], n_classes, recipe.C, unit_length, class_weight)
-        for n, unit_length, class_weight in product(subspaces, (False, True), (None, "balanced"))
-    ]
+    # The products are too small to share: several threads made the fits eight times slower on two cores.
+    with threadpool_limits(1):
+        members = [
+            _log_posterior(X[train, :n], labels[train], new[:, :n], n_classes, recipe.C, unit_length, class_weight)
+            for n, unit_length, class_weight in product(subspaces, (False, True), (None, "balanced"))
+        ]
     return softmax(np.mean(members, axis=0), axis=1)
 
 
@@ -81,7 +85,6 @@ def _log_posterior(
     """Return (n_new, n_classes) log posteriors of one logistic regression, floored at 1e-9."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
-    from threadpoolctl import threadpool_limits
 
     if unit_length:
         known, new = normalize(known), normalize(new)
@@ -92,9 +95,7 @@ def _log_posterior(
         posterior[:, classes] = 1
     else:
         model = LogisticRegression(C=C, max_iter=500, class_weight=class_weight)
-        # The products are too small to share: several threads made the fit eight times slower on two cores.
-        with threadpool_limits(1):
-            model.fit((known - centre) / spread, labels)
+        model.fit((known - centre) / spread, labels)
         posterior[:, classes] = model.predict_proba((new - centre) / spread)
     return np.log(posterior + 1e-9)
 

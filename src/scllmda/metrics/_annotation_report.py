@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .._keys import UNASSIGNED
+from .._keys import UNASSIGNED, class_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,8 @@ def annotation_report(
 
 def _probability_scores(y: np.ndarray, proba: pd.DataFrame, n_bins: int) -> dict[str, float]:
     values = proba.to_numpy(dtype=float)
-    classes = proba.columns.astype(str)
+    classes = pd.Index([class_column(str(c)) for c in proba.columns])
+    y = np.array([class_column(label) for label in y])
     column = classes.get_indexer(y)
     of_truth = np.where(column >= 0, values[np.arange(len(y)), column], 0.0)
     confidence = values.max(axis=1)

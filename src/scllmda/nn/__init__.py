@@ -5,19 +5,42 @@ Holds the networks of the published systems, one file each. Torch only: no AnnDa
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._accessibility import AccessibilityNetwork, PublishedRecipe, embed_by_accessibility
 from ._device import pick_device
-from ._domain_adapter import Domain, DomainAdapter, Fusion, adapter_loss, reverse_gradient, train_adapter
+from ._mosaic_bert import MosaicBert
+from ._nucleotide_transformer import NucleotideTransformer
+from ._sequence_cnn import CnnRecipe, SequenceCnn, predict_sequence_cnn, train_sequence_cnn
+
+if TYPE_CHECKING:
+    from ._domain_adapter import Domain, DomainAdapter, Fusion, adapter_loss, reverse_gradient, train_adapter
 
 __all__ = [
     "AccessibilityNetwork",
+    "CnnRecipe",
     "Domain",
     "DomainAdapter",
     "Fusion",
+    "MosaicBert",
+    "NucleotideTransformer",
     "PublishedRecipe",
+    "SequenceCnn",
     "adapter_loss",
     "embed_by_accessibility",
     "pick_device",
+    "predict_sequence_cnn",
     "reverse_gradient",
     "train_adapter",
+    "train_sequence_cnn",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Only the domain adapter needs torch-geometric, which takes seconds to import.
+    if name in __all__:
+        from . import _domain_adapter
+
+        return getattr(_domain_adapter, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -32,6 +32,11 @@ def reverse_gradient(x: torch.Tensor, rate: float) -> torch.Tensor:
     return _ReverseGradient.apply(x, rate)
 
 
+def reversal_rate(epoch: int, *, rate_epochs: int, max_rate: float) -> float:
+    """Return the factor of the reversed gradient in an epoch counted from 0: a ramp up to ``max_rate``."""
+    return min((epoch + 1) / rate_epochs, max_rate)
+
+
 class Fusion(nn.Module):
     """Attention over the local and the global view of each cell (scLLMDA eq. 11-14)."""
 
@@ -168,7 +173,7 @@ def train_adapter(
         source_tensors, target_tensors = source.tensors(device), target.tensors(device)
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
         for epoch in tqdm(range(n_epochs), desc="graph domain adaptation", unit="epoch", disable=None):
-            rate = min((epoch + 1) / rate_epochs, max_rate)
+            rate = reversal_rate(epoch, rate_epochs=rate_epochs, max_rate=max_rate)
             loss, domain_loss = adapter_loss(
                 model,
                 model.encoder(*source_tensors),

@@ -139,7 +139,10 @@ def annotate(
         No such label or batch column, layer or modality.
     ValueError
         No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
-        infinite counts; peak embeddings of the wrong length; unknown method, recipe constant or encoder.
+        infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
+        method, recipe constant or encoder; a number below 1; a "/" in ``key_added``; a path of another kind.
+    TypeError
+        Neither AnnData nor MuData; no encoder.
     FileNotFoundError
         No such reference or genome.
 
@@ -274,7 +277,7 @@ def _sequence(objects: list[AnnData], encoder: PeakEncoder, genome: Any) -> tupl
     if not has_known_base(scratch.var[SEQUENCE]).any():
         msg = (
             f"None of the {scratch.n_vars} peaks (first: {scratch.var_names[0]!r}) has a known base, sequence from "
-            f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on, with their chromosomes."
+            f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on."
         )
         raise ValueError(msg)
     embed_peaks(scratch, encoder)

@@ -7,11 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._keys import UNASSIGNED, AnnotationKeys
+from .._keys import UNASSIGNED, AnnotationKeys, class_column
 from ..methods import Annotation
-
-# A "/" cannot stand in a column that is written to zarr; this one looks the same.
-DIVISION_SLASH = "\u2215"
 
 
 def annotation_slots(
@@ -45,7 +42,7 @@ def annotation_slots(
     raw = np.where(empty, UNASSIGNED, classes[proba.argmax(axis=1)])
     # A reference may have the class itself, labelled by this tool before.
     categories = list(dict.fromkeys([*classes, UNASSIGNED] if empty.any() else classes))
-    columns = [str(c).replace("/", DIVISION_SLASH) for c in classes]
+    columns = [class_column(c) for c in classes]
     return {
         ("obs", keys.label): pd.Series(pd.Categorical(raw, categories=categories)),
         ("obs", keys.raw): pd.Series(pd.Categorical(raw, categories=categories)),

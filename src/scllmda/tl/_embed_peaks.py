@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from anndata import AnnData
 
 from .. import _logging as logg
 from .. import encoders
 from .._anndata import resolve, write_slots
 from .._keys import SEQUENCE, peak_embedding
+from ..encoders._cache import VectorCache
+from ..encoders._encode import encode_sequences
+from ..pp import peak_sequences
+from ._cell_embeddings import has_known_base
 from ._params import require_slot_name
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from mudata import MuData
 
     from ..encoders import PeakEncoder
@@ -29,12 +33,17 @@ def embed_peaks(
     key_added: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    client: Any = None,
+    genome: Any = None,
+    window: int | None = None,
     mod: str = "atac",
     copy: bool = False,
 ) -> AnnData | MuData | None:
     """Embed the DNA sequence under every peak.
 
-    Equal sequences are encoded once.
+    Equal sequences are encoded once, whatever their case. The order of the peaks, a cache and a cluster change nothing
+    in the vectors: sequences are sorted and cut into shards of 1,024, which are computed and cached one by one.
 
     Parameters
     ----------
@@ -43,13 +52,26 @@ def embed_peaks(
     encoder
         Name of an encoder (``sl.get.encoders()`` lists them), or any object like `scllmda.encoders.PeakEncoder`.
     sequence_key
-        Column of ``.var`` with the sequences.
+        Column of ``.var`` with the sequences, not read if there is a ``genome``.
     key_added
         Slot to write, ``f"X_{encoder.name}"`` if None.
     device
         Where a named encoder runs: "cpu", "cuda", …; "auto" takes a GPU when the encoder can use one.
     batch_size
-        Sequences per call of the encoder, all at once if None: encoders split their work themselves.
+        Sequences per call of the encoder, a shard at once if None: encoders split their work themselves.
+    cache_dir
+        Folder where vectors are kept, by encoder, revision and sequence, and looked up. A call that was killed goes on
+        from its last shard, and a call with further peaks encodes only these. Several processes may share it. None
+        keeps nothing: there is no hidden cache, for no encoder.
+    client
+        A ``dask.distributed.Client``: its workers encode, this process fills the cache. They need scllmda and, for a
+        named encoder, its weights; an encoder object is sent to them. Workers of another processor, device or number
+        of threads may give other last bits than this one.
+    genome
+        FASTA to read the sequences from, as in :func:`scllmda.pp.peak_sequences`, instead of ``.var[sequence_key]``.
+        They are not written to the object. Peaks on contigs that the FASTA lacks have no sequence.
+    window
+        With ``genome``: width of the sequences in base pairs, as in :func:`scllmda.pp.peak_sequences`.
     mod
         Modality of a MuData that holds the peaks.
     copy
@@ -60,7 +82,7 @@ def embed_peaks(
     None, or the copy if ``copy``. Sets:
 
     ``.varm[key_added]``
-        float32, peaks × dimensions of the encoder.
+        float32, peaks × dimensions of the encoder. Rows of NaN are peaks without a sequence: no A, C, G or T.
     ``.uns[key_added]``
         ``encoder`` (name), ``revision`` and ``n_dims``: what the vectors came from.
 
@@ -69,11 +91,15 @@ def embed_peaks(
     KeyError
         ``.var`` has no column ``sequence_key``.
     ValueError
-        There are no peaks; sequences are missing or not strings; the encoder's name is unknown; ``device``,
-        ``batch_size`` or ``key_added`` is unusable; or the encoder returned vectors of the wrong shape, or with NaN or
-        infinite values.
+        There are no peaks; sequences are missing, not strings or all without a known base; the encoder's name is
+        unknown; ``device``, ``batch_size``, ``window`` or ``key_added`` is unusable; the genome is not that of the
+        peaks; or the encoder returned vectors of the wrong shape, or with NaN or infinite values.
     TypeError
-        ``encoder`` is neither a name nor an encoder.
+        ``encoder`` is neither a name nor an encoder, or ``client`` no Dask client.
+    FileNotFoundError
+        There is no such genome.
+    OSError
+        ``cache_dir`` cannot be written to, or is full; then what was finished is in it.
 
     Examples
     --------
@@ -88,44 +114,69 @@ def embed_peaks(
     if batch_size is not None and batch_size < 1:
         msg = f"batch_size={batch_size} found, expected a positive integer, or None for the encoder's own choice."
         raise ValueError(msg)
+    if window is not None and genome is None:
+        msg = f"Found window={window} without a genome. Pass genome= the FASTA to read windows from, or leave it out."
+        raise ValueError(msg)
+    if client is not None and not hasattr(client, "nthreads"):
+        msg = f"Found client={client!r}, expected a Dask client: client=dask.distributed.Client(address)."
+        raise TypeError(msg)
     data, atac = resolve(adata, mod=mod, copy=copy)
-    codes, sequences = _distinct_sequences(atac, sequence_key)
+    if atac.n_vars == 0:
+        msg = "Found no peaks, expected at least one."
+        raise ValueError(msg)
+    recipe = (encoder, device) if isinstance(encoder, str) else None
     encoder = pick_encoder(encoder, device)
     key = peak_embedding(encoder.name) if key_added is None else key_added
     require_slot_name(key)
+    cache = None if cache_dir is None else VectorCache(cache_dir, encoder)
+    sequences = _stored_sequences(atac, sequence_key) if genome is None else _read_sequences(atac, genome, window)
+    n_known = int(has_known_base(pd.Series(sequences, dtype=object)).sum())
+    if n_known == 0:
+        msg = (
+            f"None of the {atac.n_vars} peaks (first: {atac.var_names[0]!r}) has a known base; expected A, C, G and T. "
+            "Read their sequences from the FASTA that they were called on: genome=."
+        )
+        raise ValueError(msg)
 
-    start = logg.info(f"embedding {codes.size} peaks, {len(sequences)} distinct, with {encoder.name!r}")
-    vectors = _encode(encoder, sequences, batch_size)
-    if len(sequences) < codes.size:
-        vectors = vectors[codes]
+    start = logg.info(f"embedding {n_known} peaks with {encoder.name!r}")
+    if n_known < atac.n_vars:
+        logg.warning(
+            f"{atac.n_vars - n_known} of {atac.n_vars} peaks have no sequence, nothing but N: "
+            f"their rows of .varm[{key!r}] are NaN."
+        )
+    vectors = encode_sequences(encoder, sequences, cache=cache, client=client, recipe=recipe, batch_size=batch_size)
     origin = {"encoder": encoder.name, "revision": encoder.revision, "n_dims": encoder.n_dims}
     write_slots(atac, {("varm", key): vectors, ("uns", key): origin}, start=start)
     return data if copy else None
 
 
-def _distinct_sequences(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
-    """Return the place of each peak's sequence among the distinct ones, and those, validated."""
+def _stored_sequences(adata: AnnData, key: str) -> list[str]:
+    """Return the validated sequence of each peak."""
     if key not in adata.var:
         msg = (
-            f"Did not find .var[{key!r}], expected the sequence of every peak. "
-            "Run sl.pp.peak_sequences(adata, genome) first, or pass sequence_key= the column that holds them."
+            f"Did not find .var[{key!r}], expected the sequence of every peak. Run sl.pp.peak_sequences(adata, genome) "
+            "first, pass sequence_key= the column that holds them, or genome= the FASTA to read them from."
         )
         raise KeyError(msg)
-    if adata.n_vars == 0:
-        msg = "Found no peaks, expected at least one."
-        raise ValueError(msg)
-    codes, distinct = pd.factorize(adata.var[key])
-    not_text = [i for i, sequence in enumerate(distinct) if not isinstance(sequence, str)]
-    n_missing = int((codes == -1).sum())
-    n_not_text = int(np.isin(codes, not_text).sum())
-    if n_missing or n_not_text:
+    column = adata.var[key]
+    sequences = column.tolist()
+    is_text = np.fromiter((isinstance(sequence, str) for sequence in sequences), dtype=bool, count=len(sequences))
+    if not is_text.all():
+        n_missing = int(column.isna().sum())
         msg = (
-            f".var[{key!r}] of {adata.n_vars} peaks: {n_missing} missing, {n_not_text} not text; expected a DNA string "
-            "for each. Run sl.pp.peak_sequences(adata, genome) again, or keep the peaks that have one: "
-            f"adata[:, adata.var[{key!r}].notna()]."
+            f".var[{key!r}] of {adata.n_vars} peaks: {n_missing} missing, {(~is_text).sum() - n_missing} not text; "
+            "expected a DNA string for each. Run sl.pp.peak_sequences(adata, genome) again, or keep the peaks that "
+            f"have one: adata[:, adata.var[{key!r}].notna()]."
         )
         raise ValueError(msg)
-    return codes, list(distinct)
+    return sequences
+
+
+def _read_sequences(adata: AnnData, genome: Any, window: int | None) -> list[str]:
+    """Return the sequence of each peak, read by way of a scratch object, so that the user's stays as it is."""
+    scratch = AnnData(var=adata.var.copy())
+    peak_sequences(scratch, genome, window=window, missing="n")
+    return scratch.var[SEQUENCE].tolist()
 
 
 def pick_encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
@@ -142,34 +193,3 @@ def pick_encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
         msg = f"device={device!r} is for encoders given by name; {encoder.name!r} is an object: set its device there."
         raise ValueError(msg)
     return encoder
-
-
-def _encode(encoder: PeakEncoder, sequences: list[str], batch_size: int | None) -> np.ndarray:
-    """Return the checked vectors, encoded in batches with a progress bar."""
-    if batch_size is None:
-        return _checked(encoder.encode(sequences, progress=True), encoder, len(sequences))
-    vectors = np.empty((len(sequences), encoder.n_dims), dtype=np.float32)
-    with tqdm(total=len(sequences), desc=encoder.name, unit=" sequences", disable=None) as bar:
-        for first in range(0, len(sequences), batch_size):
-            batch = sequences[first : first + batch_size]
-            vectors[first : first + len(batch)] = _checked(encoder.encode(batch), encoder, len(batch))
-            bar.update(len(batch))
-    return vectors
-
-
-def _checked(vectors: np.ndarray, encoder: PeakEncoder, n: int) -> np.ndarray:
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.shape != (n, encoder.n_dims):
-        msg = (
-            f"The encoder {encoder.name!r} returned an array of shape {vectors.shape} for {n} sequences, "
-            f"expected {(n, encoder.n_dims)}. Mend its encode() or its n_dims."
-        )
-        raise ValueError(msg)
-    n_bad = int((~np.isfinite(vectors)).any(axis=1).sum())
-    if n_bad:
-        msg = (
-            f"The encoder {encoder.name!r} returned NaN or infinite values for {n_bad} of {n} sequences, "
-            "expected finite ones. Mend its encode()."
-        )
-        raise ValueError(msg)
-    return vectors

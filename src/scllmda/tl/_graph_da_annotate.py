@@ -96,7 +96,7 @@ def graph_da_annotate(
         No such label column, batch column or representation.
     ValueError
         No cell or no second class is labelled; no cell is unlabelled; NaN in the representation; unknown method, or
-        constant in ``recipe``.
+        constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
 
     Examples
     --------

@@ -1,0 +1,117 @@
+"""Small simulated objects, and comparisons of everything an object holds."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+import scllmda as sl
+
+ATTRIBUTES = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
+
+Slots = dict[tuple[str, str], Any]
+
+
+@cache
+def _simulated() -> tuple[AnnData, AnnData]:
+    return sl.datasets.simulate(n_reference=150, n_query=100, n_peaks=800, n_types=4)
+
+
+def pair(*, sequence: bool = False) -> tuple[AnnData, AnnData]:
+    """Return a fresh reference and query; without sequences, tests are quicker."""
+    reference, query = (adata.copy() for adata in _simulated())
+    if not sequence:
+        del reference.var["sequence"], query.var["sequence"]
+    return reference, query
+
+
+def together(*, shift: float = 0) -> AnnData:
+    """Return one object whose query cells are "unknown", their types in "truth"."""
+    reference, query = sl.datasets.simulate(n_reference=150, n_query=100, n_peaks=800, n_types=4, shift=shift)
+    query.var_names = reference.var_names
+    adata = AnnData(
+        sp.vstack([reference.X, query.X], format="csr"), obs=pd.concat([reference.obs, query.obs]), var=reference.var
+    )
+    del adata.var["sequence"]
+    adata.obs["truth"] = adata.obs["cell_type"].astype(str)
+    adata.obs["cell_type"] = adata.obs["truth"].where(adata.obs["platform"] == "reference", "unknown")
+    return adata
+
+
+def annotated(query: Any, reference: Any = None, **options: Any) -> Any:
+    """Return an annotated copy, in few dimensions."""
+    return sl.tl.annotate(query, reference, **{"n_latent": 16, "copy": True, **options})
+
+
+def with_X(adata: AnnData, X: Any) -> AnnData:
+    """Return the object with other counts."""
+    return AnnData(X, obs=adata.obs.copy(), var=adata.var.copy())
+
+
+def annotation_keys(key: str = "scllmda") -> set[tuple[str, str]]:
+    """Return the slots of the public contract."""
+    return {
+        *(("obs", name) for name in (key, f"{key}_raw", f"{key}_score", f"{key}_novelty")),
+        *(("obsm", name) for name in (f"{key}_proba", f"X_{key}_da")),
+        *(("obsp", name) for name in (f"{key}_connectivities", f"{key}_ppmi")),
+        ("uns", key),
+    }
+
+
+def snapshot(adata: AnnData) -> Slots:
+    """Return a deep copy of all that an object holds."""
+    slots: Slots = {
+        (name, key): deepcopy(getattr(adata, name)[key]) for name in ATTRIBUTES for key in getattr(adata, name)
+    }
+    slots["X", ""] = None if adata.X is None else adata.to_memory(copy=True).X
+    slots["obs_names", ""], slots["var_names", ""] = adata.obs_names.copy(), adata.var_names.copy()
+    return slots
+
+
+def added(before: Slots, after: Slots) -> set[tuple[str, str]]:
+    """Return the slots that were added; assert that the others are as before."""
+    assert before.keys() <= after.keys()
+    for slot, value in before.items():
+        assert_same(value, after[slot], str(slot))
+    return after.keys() - before.keys()
+
+
+def annotation_slots(adata: AnnData, key: str = "scllmda") -> Slots:
+    """Return the slots of an annotation."""
+    slots = snapshot(adata)
+    return {slot: slots[slot] for slot in sorted(annotation_keys(key))}
+
+
+def assert_same_annotation(found: AnnData, expected: AnnData, *, ignore: tuple[str, ...] = ()) -> None:
+    """Assert that annotations are the same to the last bit; ``ignore`` names entries of ``.uns`` that may differ."""
+    one, other = annotation_slots(found), annotation_slots(expected)
+    for slots in (one, other):
+        slots["uns", "scllmda"] = {k: v for k, v in slots["uns", "scllmda"].items() if k not in ignore}
+    assert_same(one, other)
+
+
+def assert_same(found: Any, expected: Any, where: str = "") -> None:
+    """Assert that two values are equal to the last bit; lists equal arrays, as files do not tell them apart."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key in expected:
+            assert_same(found[key], expected[key], f"{where} {key}")
+    elif isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, obj=where)
+    elif isinstance(expected, pd.Series):
+        pd.testing.assert_series_equal(found, expected, check_exact=True, obj=where)
+    elif sp.issparse(expected):
+        assert found.dtype == expected.dtype, where
+        assert found.shape == expected.shape, where
+        np.testing.assert_array_equal(found.toarray(), expected.toarray(), err_msg=where)
+    else:
+        found, expected = np.asarray(found), np.asarray(expected)
+        if expected.dtype.kind in "biuf":
+            assert found.dtype == expected.dtype, where
+        np.testing.assert_array_equal(found, expected, err_msg=where)

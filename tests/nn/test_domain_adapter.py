@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import log_softmax, softmax
+
+from scllmda.graphs import gcn_normalise, knn_graph, ppmi_graph, symmetric_normalise
+from scllmda.nn import Domain, DomainAdapter, Fusion, adapter_loss, reverse_gradient, train_adapter
+from scllmda.nn._domain_adapter import GraphEncoder, reversal_rate
+
+CONSTANTS = {"n_hidden": 100, "n_out": 16, "n_discriminator": 40, "dropout": 0.1}
+TRAINING = {
+    **CONSTANTS,
+    "lr": 3e-3,
+    "domain_weight": 1.0,
+    "max_rate": 0.05,
+    "rate_epochs": 200,
+    "n_epochs": 30,
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+def arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().numpy().astype(float) for name, tensor in module.named_parameters()}
+
+
+def linear(x: np.ndarray, parameters: dict[str, np.ndarray], name: str) -> np.ndarray:
+    return x @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+
+def fuse(views: np.ndarray, parameters: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+    """Eq. 12-14 for one cell's (2, d) views at a time."""
+    fused = []
+    for H in views:
+        q, k, v = (linear(H, parameters, f"{prefix}{name}") for name in ("query", "key", "value"))
+        fused.append((softmax(q @ k.T / np.sqrt(H.shape[1]), axis=1) @ v).sum(axis=0))
+    return np.array(fused)
+
+
+def make_domain(n_per_class: int, shift: float, rng: np.random.Generator) -> tuple[Domain, np.ndarray]:
+    labels = np.repeat([0, 1, 2], n_per_class)
+    X = 3 * np.eye(3, 6)[labels] + rng.standard_normal((len(labels), 6)) * 0.5 + shift
+    same = np.zeros(len(labels), dtype=int)
+    graph = knn_graph(X, same, 5)
+    return Domain(X, gcn_normalise(graph), symmetric_normalise(ppmi_graph(graph, same, rng=rng))), labels
+
+
+@pytest.fixture(scope="module")
+def domains() -> tuple[Domain, Domain, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    source, labels = make_domain(20, 0, rng)
+    target, truth = make_domain(15, 0.3, rng)
+    return source, target, labels, truth
+
+
+@pytest.fixture
+def model() -> DomainAdapter:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return DomainAdapter(6, 3, **CONSTANTS).eval()
+
+
+def test_reverse_gradient() -> None:
+    x = torch.arange(6, dtype=torch.float32).reshape(2, 3).requires_grad_()
+    weight = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, 4.0]])
+    out = reverse_gradient(x, 0.05)
+    torch.testing.assert_close(out, x)
+    (out * weight).sum().backward()
+    torch.testing.assert_close(x.grad, -0.05 * weight)
+
+
+@pytest.mark.parametrize(("epoch", "rate"), [(0, 0.005), (4, 0.025), (8, 0.045), (9, 0.05), (10, 0.05), (54, 0.05)])
+def test_reversal_rate_is_the_released_schedule(epoch: int, rate: float) -> None:
+    assert reversal_rate(epoch, rate_epochs=200, max_rate=0.05) == pytest.approx(rate)
+
+
+def test_fusion_equals_dense() -> None:
+    fusion, views = Fusion(16), torch.randn(9, 2, 16, generator=torch.Generator().manual_seed(1))
+    expected = fuse(views.numpy().astype(float), arrays(fusion))
+    np.testing.assert_allclose(fusion(views).detach().numpy(), expected, atol=1e-5)
+
+
+def test_encoder_equals_dense_with_the_same_weights_on_both_graphs() -> None:
+    rng = np.random.default_rng(2)
+    encoder = GraphEncoder(6, 100, 16, 0.1).eval()
+    X = rng.standard_normal((25, 6))
+    A, P = (rng.random((25, 25)) * (rng.random((25, 25)) < 0.2) for _ in range(2))
+    assert not np.allclose(P, P.T)
+    tensors = Domain(X, sp.csr_matrix(A), sp.csr_matrix(P)).tensors("cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        # Biases start at zero, where they would hide.
+        for convolution in (encoder.first, encoder.second):
+            torch.nn.init.normal_(convolution.bias)
+    p = arrays(encoder)
+
+    def convolve(graph: np.ndarray) -> np.ndarray:
+        hidden = np.maximum(graph @ X @ p["first.lin.weight"].T + p["first.bias"], 0)
+        return graph @ hidden @ p["second.lin.weight"].T + p["second.bias"]
+
+    with torch.no_grad():
+        np.testing.assert_allclose(encoder.convolve(tensors[0], tensors[1]).numpy(), convolve(A), atol=1e-4)
+        np.testing.assert_allclose(encoder.convolve(tensors[0], tensors[2]).numpy(), convolve(P), atol=1e-4)
+        expected = fuse(np.stack([convolve(A), convolve(P)], axis=1), p, "fusion.")
+        np.testing.assert_allclose(encoder(*tensors).numpy(), expected, atol=1e-3)
+
+
+def test_parameters_are_shared_between_graphs_and_domains(model: DomainAdapter) -> None:
+    convolutions = (6 * 100 + 100) + (100 * 16 + 16)
+    fusion = 3 * (16 * 16 + 16)
+    assert sum(p.numel() for p in model.encoder.parameters()) == convolutions + fusion
+    heads = (16 * 3 + 3) + (16 * 40 + 40) + (40 * 2 + 2)
+    assert sum(p.numel() for p in model.parameters()) == convolutions + fusion + heads
+    assert [type(m).__name__ for m in model.discriminator] == ["Linear", "ReLU", "Dropout", "Linear"]
+    assert model.discriminator[2].p == model.encoder.dropout.p == 0.1
+
+
+@pytest.mark.parametrize("domain_weight", [0.0, 1.0, 0.9])
+def test_loss_equals_cross_entropies_by_hand(model: DomainAdapter, domain_weight: float) -> None:
+    rng = np.random.default_rng(3)
+    source, target, labels = rng.standard_normal((12, 16)), rng.standard_normal((7, 16)), rng.integers(0, 3, 12)
+    classifier, discriminator = arrays(model.classifier), arrays(model.discriminator)
+
+    def discriminate(x: np.ndarray) -> np.ndarray:
+        return log_softmax(linear(np.maximum(linear(x, discriminator, "0"), 0), discriminator, "3"), axis=1)
+
+    logits = source @ classifier["weight"].T + classifier["bias"]
+    classification = -log_softmax(logits, axis=1)[np.arange(12), labels].mean()
+    domain = -discriminate(source)[:, 0].mean() - discriminate(target)[:, 1].mean()
+    loss, domain_loss = adapter_loss(
+        model,
+        torch.from_numpy(source).float(),
+        torch.from_numpy(target).float(),
+        torch.from_numpy(labels),
+        domain_weight=domain_weight,
+        rate=0.05,
+    )
+    assert domain_loss.item() == pytest.approx(domain, rel=1e-5)
+    assert loss.item() == pytest.approx(classification + domain_weight * domain, rel=1e-5)
+
+
+def gradients(loss: torch.Tensor, parameters: list[torch.nn.Parameter]) -> list[torch.Tensor]:
+    return list(torch.autograd.grad(loss, parameters, retain_graph=True))
+
+
+def test_encoder_gets_the_reversed_the_discriminator_the_whole_gradient(
+    model: DomainAdapter, domains: tuple[Domain, Domain, np.ndarray, np.ndarray]
+) -> None:
+    source, target = (model.encoder(*domain.tensors("cpu")) for domain in domains[:2])
+    labels, rate, weight = torch.from_numpy(domains[2]), 0.02, 0.9
+    loss, _ = adapter_loss(model, source, target, labels, domain_weight=weight, rate=rate)
+    classification, _ = adapter_loss(model, source, target, labels, domain_weight=0.0, rate=rate)
+    plain = sum(
+        torch.nn.functional.cross_entropy(model.discriminator(cells), torch.full((len(cells),), code))
+        for code, cells in enumerate((source, target))
+    )
+    encoder, discriminator = list(model.encoder.parameters()), list(model.discriminator.parameters())
+    for total, own, domain in zip(
+        gradients(loss, encoder), gradients(classification, encoder), gradients(plain, encoder), strict=True
+    ):
+        torch.testing.assert_close(total, own - rate * weight * domain, atol=1e-6, rtol=1e-4)
+    for total, domain in zip(gradients(loss, discriminator), gradients(plain, discriminator), strict=True):
+        torch.testing.assert_close(total, weight * domain, atol=1e-6, rtol=1e-4)
+
+
+def test_training_learns_a_separable_toy(domains: tuple[Domain, Domain, np.ndarray, np.ndarray]) -> None:
+    source, target, labels, truth = domains
+    proba, encoded_source, encoded_target, history = train_adapter(source, target, labels, 3, **TRAINING)
+    assert proba.shape == (45, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(proba.argmax(axis=1), truth)
+    assert encoded_source.shape == (60, 16)
+    assert encoded_target.shape == (45, 16)
+    assert len(history["loss"]) == len(history["domain_loss"]) == 30
+    classification = np.subtract(history["loss"], history["domain_loss"])
+    assert classification[-1] < 0.1 * classification[0]
+
+
+def test_training_is_deterministic_and_leaves_the_global_generator_alone(
+    domains: tuple[Domain, Domain, np.ndarray, np.ndarray],
+) -> None:
+    source, target, labels, _ = domains
+    short = {**TRAINING, "n_epochs": 3}
+    torch.rand(1)  # away from the state that an earlier run could have left behind
+    before = torch.random.get_rng_state()
+    first = train_adapter(source, target, labels, 3, **short)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.rand(5)
+    again = train_adapter(source, target, labels, 3, **short)
+    other = train_adapter(source, target, labels, 3, **{**short, "seed": 1})
+    for a, b in zip(first[:3], again[:3], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first[3] == again[3]
+    assert not np.array_equal(first[0], other[0])

@@ -1,0 +1,740 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData, read_h5mu
+from tests._objects import (
+    added,
+    annotated,
+    annotation_keys,
+    annotation_slots,
+    assert_same,
+    assert_same_annotation,
+    pair,
+    snapshot,
+    together,
+    with_X,
+)
+
+import scllmda as sl
+
+QUICK_SCLLMDA = {"method": "scllmda", "recipe": {"n_epochs": 3}}
+
+
+@pytest.fixture(scope="module")
+def expected() -> AnnData:
+    """Return the annotated query of ``pair()``."""
+    reference, query = pair()
+    return annotated(query, reference)
+
+
+@pytest.fixture(scope="module")
+def joint() -> AnnData:
+    """Return ``together()``, annotated."""
+    return annotated(together())
+
+
+@pytest.fixture(scope="module")
+def with_sequence() -> AnnData:
+    """Return the annotated query of ``pair(sequence=True)``."""
+    reference, query = pair(sequence=True)
+    return annotated(query, reference)
+
+
+def relabelled(reference: AnnData, values: Any) -> AnnData:
+    reference = reference.copy()
+    reference.obs["cell_type"] = pd.Series(values, index=reference.obs_names)
+    return reference
+
+
+def without_peaks(adata: AnnData, cells: Any) -> AnnData:
+    X = adata.X.toarray()
+    X[cells] = 0
+    return with_X(adata, sp.csr_matrix(X))
+
+
+class TestSlots:
+    @pytest.mark.parametrize("key", ["scllmda", "second"])
+    def test_exactly_those_of_the_contract_are_added(self, key: str) -> None:
+        reference, query = pair(sequence=True)
+        query.layers["raw"], query.obsm["X_pca"] = query.X.copy(), np.ones((query.n_obs, 2))
+        before, reference_before = snapshot(query), snapshot(reference)
+        assert sl.tl.annotate(query, reference, n_latent=16, key_added=key) is None
+        assert added(before, snapshot(query)) == annotation_keys(key)
+        assert added(reference_before, snapshot(reference)) == set()
+
+    def test_types(self, expected: AnnData) -> None:
+        classes = sorted(pair()[0].obs["cell_type"].unique())
+        n = expected.n_obs
+        for column in ("scllmda", "scllmda_raw"):
+            assert isinstance(expected.obs[column].dtype, pd.CategoricalDtype)
+            assert expected.obs[column].cat.categories.tolist() == classes
+        proba = expected.obsm["scllmda_proba"]
+        assert isinstance(proba, pd.DataFrame)
+        assert proba.columns.tolist() == classes
+        assert proba.index.equals(expected.obs_names)
+        assert (proba.dtypes == np.float64).all()
+        np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
+        assert (proba.to_numpy() >= 0).all()
+        np.testing.assert_array_equal(expected.obs["scllmda_score"], proba.max(axis=1))
+        np.testing.assert_array_equal(expected.obs["scllmda_raw"], proba.idxmax(axis=1))
+        for column in ("scllmda_score", "scllmda_novelty"):
+            assert expected.obs[column].dtype == np.float64
+            assert expected.obs[column].between(0, 1).all()
+        aligned = expected.obsm["X_scllmda_da"]
+        assert aligned.shape == (n, 16)
+        assert aligned.dtype == np.float32
+        assert np.isfinite(aligned).all()
+        for graph in (expected.obsp["scllmda_connectivities"], expected.obsp["scllmda_ppmi"]):
+            assert (graph.format, graph.shape, graph.dtype) == ("csr", (n, n), np.float32)
+        connectivities = expected.obsp["scllmda_connectivities"]
+        assert (connectivities != connectivities.T).nnz == 0
+        assert (np.diff(connectivities.indptr) >= 15).all()
+
+    def test_uns(self, expected: AnnData) -> None:
+        uns = expected.uns["scllmda"]
+        assert set(uns) == {"params", "classes", "history", "coverage", "reference"}
+        assert uns["classes"].tolist() == sorted(uns["classes"])
+        assert uns["coverage"]["sequence"] == "none"
+        assert uns["coverage"]["n_matched_reference"] == 640
+        assert 0 < uns["coverage"]["n_used"] <= 640
+        assert uns["params"]["method"] == "robust"
+        assert "batch_key" not in uns["params"]
+        known = uns["reference"]
+        assert known["X_da"].shape == (150, 16)
+        np.testing.assert_array_equal(uns["classes"][known["codes"]], pair()[0].obs["cell_type"])
+
+    def test_labels_are_right(self, expected: AnnData) -> None:
+        assert (expected.obs["scllmda"] == expected.obs["cell_type"]).mean() > 0.75
+
+    def test_copy(self, expected: AnnData) -> None:
+        reference, query = pair()
+        before = snapshot(query)
+        found = sl.tl.annotate(query, reference, n_latent=16, copy=True)
+        assert added(before, snapshot(query)) == set()
+        assert_same_annotation(found, expected)
+
+    def test_params_given_as_numpy_numbers(self) -> None:
+        reference, query = pair()
+        params = annotated(query, reference, rng=np.int64(3), min_overlap=np.float32(0.5)).uns["scllmda"]["params"]
+        assert (params["rng"], params["min_overlap"]) == (3, 0.5)
+
+    def test_a_second_annotation_leaves_the_first(self, expected: AnnData) -> None:
+        first = snapshot(expected)
+        second = annotated(expected, pair()[0], key_added="other")
+        assert added(first, snapshot(second)) == annotation_keys("other")
+
+
+class TestOneObject:
+    def test_slots(self, joint: AnnData) -> None:
+        assert added(snapshot(together()), snapshot(joint)) == annotation_keys()
+
+    def test_labelled_cells_keep_their_labels(self, joint: AnnData) -> None:
+        known = (joint.obs["cell_type"] != "unknown").to_numpy()
+        for column in ("scllmda", "scllmda_raw"):
+            np.testing.assert_array_equal(joint.obs.loc[known, column], joint.obs.loc[known, "truth"])
+        assert (joint.obs.loc[known, "scllmda_score"] == 1).all()
+        assert (joint.obs.loc[known, "scllmda_novelty"] == 0).all()
+
+    def test_unlabelled_cells_get_theirs(self, joint: AnnData) -> None:
+        unknown = joint.obs[joint.obs["cell_type"] == "unknown"]
+        assert (unknown["scllmda"] == unknown["truth"]).mean() > 0.9
+        assert (unknown["scllmda_score"] < 1).any()
+
+    def test_graphs_do_not_cross(self, joint: AnnData) -> None:
+        unknown = (joint.obs["cell_type"] == "unknown").to_numpy()
+        for name in ("scllmda_connectivities", "scllmda_ppmi"):
+            edges = joint.obsp[name].tocoo()
+            assert edges.nnz > 0
+            assert (unknown[edges.row] == unknown[edges.col]).all()
+
+    def test_missing_is_unlabelled(self, joint: AnnData) -> None:
+        other = together()
+        other.obs["cell_type"] = other.obs["cell_type"].where(other.obs["cell_type"] != "unknown").astype("category")
+        assert_same_annotation(annotated(other), joint)
+
+    def test_another_word_for_unlabelled(self, joint: AnnData) -> None:
+        other = together()
+        other.obs["cell_type"] = other.obs["cell_type"].replace("unknown", "?")
+        assert_same_annotation(annotated(other, unlabeled="?"), joint, ignore=("params",))
+
+    def test_batches_of_the_query_are_not_read(self) -> None:
+        adata = together()
+        first = annotated(adata, batch_key="batch")
+        unknown = adata.obs["cell_type"] == "unknown"
+        adata.obs["batch"] = adata.obs["batch"].astype(str).where(~unknown, None)
+        assert_same_annotation(annotated(adata, batch_key="batch"), first)
+
+
+class TestDeterminism:
+    @pytest.mark.parametrize("options", [{}, QUICK_SCLLMDA, {"batch_key": "batch"}])
+    def test_same_seed_same_bytes_and_no_global_state(self, options: dict[str, Any]) -> None:
+        import torch
+
+        reference, query = pair()
+        np_state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+        first = annotated(query, reference, rng=7, **options)
+        np.testing.assert_array_equal(np.random.get_state()[1], np_state)  # noqa: NPY002
+        assert torch.equal(torch.get_rng_state(), torch_state)
+
+        np.random.seed(1)  # noqa: NPY002
+        torch.manual_seed(1)
+        assert_same_annotation(annotated(query, reference, rng=7, **options), first)
+        generator = annotated(query, reference, rng=np.random.default_rng(7), **options)
+        assert_same_annotation(generator, first, ignore=("params",))
+        other = annotated(query, reference, rng=8, **options)
+        assert (other.obsp["scllmda_ppmi"] != first.obsp["scllmda_ppmi"]).nnz > 0
+
+
+class TestNoLeakage:
+    @pytest.mark.parametrize("options", [QUICK_SCLLMDA, {"batch_key": "batch"}])
+    @pytest.mark.parametrize("change", ["permuted", "deleted", "numbers", "missing"])
+    def test_query_labels_are_not_read(self, change: str, options: dict[str, Any]) -> None:
+        reference, query = pair()
+        first = annotated(query, reference, **options)
+        rng = np.random.default_rng(0)
+        for column in ("cell_type", "batch"):
+            if change == "permuted":
+                query.obs[column] = rng.permutation(query.obs[column].to_numpy())
+            elif change == "deleted":
+                del query.obs[column]
+            elif change == "numbers":
+                query.obs[column] = rng.random(query.n_obs)
+            else:
+                query.obs[column] = np.nan
+        assert_same_annotation(annotated(query, reference, **options), first)
+
+
+class TestInput:
+    @pytest.mark.parametrize(
+        "convert",
+        [sp.csc_matrix, sp.csr_array, lambda X: X.toarray(), lambda X: X.toarray().astype(np.int64), lambda X: X > 0],
+        ids=["csc", "csr_array", "dense", "int", "binary"],
+    )
+    def test_kinds_of_counts(self, convert: Any, expected: AnnData) -> None:
+        reference, query = pair()
+        found = annotated(with_X(query, convert(query.X)), with_X(reference, convert(reference.X)))
+        # Of the coverage, the share of counts depends on whether they are binary.
+        assert_same_annotation(found, expected, ignore=("coverage",))
+
+    def test_backed(self, tmp_path: Path, expected: AnnData) -> None:
+        for X in (lambda a: a.X, lambda a: a.X.toarray()):
+            reference, query = pair()
+            with_X(query, X(query)).write_h5ad(tmp_path / "query.h5ad")
+            with_X(reference, X(reference)).write_h5ad(tmp_path / "reference.h5ad")
+            query = ad.read_h5ad(tmp_path / "query.h5ad", backed="r")
+            sl.tl.annotate(query, ad.read_h5ad(tmp_path / "reference.h5ad", backed="r"), n_latent=16)
+            assert query.isbacked
+            assert_same_annotation(query, expected)
+            query.file.close()
+
+    def test_dask(self, expected: AnnData) -> None:
+        da = pytest.importorskip("dask.array")
+        reference, query = pair()
+        for dense in (True, False):
+
+            def chunk(X: Any, dense: bool = dense) -> Any:
+                return da.from_array(X.toarray() if dense else X, chunks=(40, 300 if dense else -1))
+
+            found = annotated(with_X(query, chunk(query.X)), with_X(reference, chunk(reference.X)))
+            assert_same_annotation(found, expected)
+
+    def test_layer(self, expected: AnnData) -> None:
+        reference, query = pair()
+        for adata in (reference, query):
+            adata.layers["counts"] = adata.X
+            adata.X = -adata.X
+        assert_same_annotation(annotated(query, reference, layer="counts"), expected, ignore=("params",))
+
+    def test_view(self, expected: AnnData) -> None:
+        reference, query = pair()
+        wide = ad.concat([query, query[:20]], merge="same")
+        wide.obs_names_make_unique()
+        view, reference_view = wide[: query.n_obs], reference[:, :]
+        sl.tl.annotate(view, reference_view, n_latent=16)
+        assert_same_annotation(view, expected)
+        assert not any(slot in snapshot(wide) for slot in annotation_keys())
+        assert reference_view.is_view
+
+    def test_repeated_cell_names(self, expected: AnnData) -> None:
+        reference, query = pair()
+        reference.obs_names = ["cell"] * reference.n_obs
+        assert_same_annotation(annotated(query, reference), expected)
+
+    @pytest.mark.parametrize("name", ["reference.h5ad", "reference.zarr", "reference.h5mu"])
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_reference_by_path(self, name: str, kind: type, tmp_path: Path, expected: AnnData) -> None:
+        reference, query = pair()
+        path = tmp_path / name
+        if path.suffix == ".h5mu":
+            MuData({"atac": reference}).write(path)
+        else:
+            getattr(reference, f"write_{path.suffix[1:]}")(path)
+        assert_same_annotation(annotated(query, kind(path)), expected)
+
+
+class TestMuData:
+    @staticmethod
+    def wrapped(atac: AnnData) -> MuData:
+        rna = AnnData(np.ones((atac.n_obs, 2), dtype=np.float32), obs=pd.DataFrame(index=atac.obs_names))
+        return MuData({"rna": rna, "atac": atac})
+
+    def test_is_as_its_modality(self, expected: AnnData) -> None:
+        reference, query = pair()
+        data = self.wrapped(query)
+        before = snapshot(data["rna"])
+        assert sl.tl.annotate(data, self.wrapped(reference), n_latent=16) is None
+        assert_same_annotation(data["atac"], expected)
+        assert added(before, snapshot(data["rna"])) == set()
+
+    def test_view(self, expected: AnnData) -> None:
+        reference, query = pair()
+        view = self.wrapped(ad.concat([query, query[:5]], merge="same", index_unique="-"))[: query.n_obs]
+        found = annotated(view, reference)["atac"]
+        found.obs_names = query.obs_names
+        found.obsm["scllmda_proba"].index = query.obs_names
+        assert_same_annotation(found, expected)
+
+    def test_copy_and_other_modality(self, expected: AnnData) -> None:
+        reference, query = pair()
+        data = MuData({"peaks": query})
+        found = annotated(data, MuData({"peaks": reference}), mod="peaks")
+        assert isinstance(found, MuData)
+        assert_same_annotation(found["peaks"], expected)
+        assert "scllmda" not in data["peaks"].obs
+
+    def test_labels_of_the_whole(self, expected: AnnData) -> None:
+        reference, query = pair()
+        labels = reference.obs.pop("cell_type")
+        data = self.wrapped(reference)
+        data.obs["cell_type"] = labels
+        data.obs["donor"] = reference.obs["batch"]
+        assert_same_annotation(annotated(query, data), expected)
+        with_batches = annotated(query, pair()[0], batch_key="batch")
+        assert_same_annotation(annotated(query, data, batch_key="donor"), with_batches, ignore=("params",))
+
+    def test_one_object(self) -> None:
+        adata = together()
+        data = self.wrapped(adata.copy())
+        data.obs["cell_type"] = data["atac"].obs.pop("cell_type")
+        assert_same_annotation(annotated(data)["atac"], annotated(adata))
+
+    def test_round_trip(self, tmp_path: Path, expected: AnnData) -> None:
+        reference, query = pair()
+        data = self.wrapped(query)
+        sl.tl.annotate(data, reference, n_latent=16)
+        data.write(tmp_path / "annotated.h5mu")
+        data = read_h5mu(tmp_path / "annotated.h5mu")
+        assert_same_annotation(data["atac"], expected)
+        pd.testing.assert_frame_equal(sl.get.annotation(data), sl.get.annotation(expected))
+
+
+class TestPeaks:
+    def test_order_of_the_querys(self, expected: AnnData) -> None:
+        reference, query = pair()
+        order = np.random.default_rng(0).permutation(query.n_vars)
+        assert_same_annotation(annotated(query[:, order], reference), expected)
+
+    @pytest.mark.parametrize("sequence", [False, True])
+    def test_order_of_the_references(self, sequence: bool) -> None:
+        reference, query = pair(sequence=sequence)
+        order = np.random.default_rng(0).permutation(reference.n_vars)
+        first, second = annotated(query, reference), annotated(query, reference[:, order])
+        # With sequence, the folds that fit the prior are drawn by order.
+        tolerance = 0.1 if sequence else 1e-3
+        assert (first.obs["scllmda"] == second.obs["scllmda"]).mean() > (0.97 if sequence else 0.99)
+        np.testing.assert_allclose(first.obsm["scllmda_proba"], second.obsm["scllmda_proba"], atol=tolerance)
+
+    @pytest.mark.parametrize("form", ["{}-{}-{}", "{}_{}_{}", "{}:{}-{}"])
+    @pytest.mark.parametrize("prefix", ["chr", ""])
+    def test_forms_of_names(self, form: str, prefix: str, expected: AnnData) -> None:
+        reference, query = pair()
+        where = query.var[["chrom", "start", "end"]].astype(str).to_numpy()
+        query.var = pd.DataFrame(index=[form.format(c.replace("chr", prefix), s, e) for c, s, e in where])
+        reference.var = pd.DataFrame(index=reference.var_names)
+        assert_same_annotation(annotated(query, reference), expected)
+
+    def test_columns_instead_of_names(self, expected: AnnData) -> None:
+        reference, query = pair()
+        query.var_names = [f"query {i}" for i in range(query.n_vars)]
+        reference.var_names = [f"peak {i}" for i in range(reference.n_vars)]
+        assert_same_annotation(annotated(query, reference), expected)
+
+
+class TestSequence:
+    def test_of_the_reference(self, with_sequence: AnnData, expected: AnnData) -> None:
+        assert with_sequence.uns["scllmda"]["coverage"]["sequence"] == ".var['sequence']"
+        assert not np.array_equal(with_sequence.obsm["X_scllmda_da"], expected.obsm["X_scllmda_da"])
+
+    def test_embedded_before(self, with_sequence: AnnData) -> None:
+        reference, query = pair(sequence=True)
+        sl.tl.embed_peaks(reference)
+        for column in (True, False):
+            if not column:
+                del reference.var["sequence"]
+            found = annotated(query, reference)
+            assert found.uns["scllmda"]["coverage"]["sequence"] == ".varm['X_kmer']"
+            assert_same_annotation(found, with_sequence, ignore=("coverage",))
+
+    def test_from_a_genome(self, tmp_path: Path) -> None:
+        path = tmp_path / "genome.fa"
+        reference, query = sl.datasets.simulate(n_reference=150, n_query=100, n_peaks=800, n_types=4, fasta=path)
+        expected = annotated(query, reference)
+        del reference.var["sequence"]
+        before = snapshot(reference)
+        del query.var["sequence"]
+        found = annotated(query, reference, genome=path)
+        assert found.uns["scllmda"]["coverage"]["sequence"] == "genome"
+        assert_same_annotation(found, expected, ignore=("coverage",))
+        assert added(before, snapshot(reference)) == set()
+
+    def test_of_the_query_where_peaks_are_the_same(self) -> None:
+        reference, query = pair(sequence=True)
+        reference, query = reference[:100].copy(), reference[100:].copy()
+        expected = annotated(query, reference)
+        del reference.var["sequence"]
+        assert_same_annotation(annotated(query, reference), expected)
+
+    def test_peaks_of_n_are_as_peaks_without_embedding(self) -> None:
+        reference, query = pair(sequence=True)
+        sl.tl.embed_peaks(reference)
+        unknown = np.arange(0, reference.n_vars, 3)
+        reference.var.iloc[unknown, reference.var.columns.get_loc("sequence")] = "N" * 500
+        masked = annotated(query, reference)
+        assert np.isfinite(masked.obsm["scllmda_proba"]).all(axis=None)
+        del reference.var["sequence"]
+        reference.varm["X_kmer"][unknown] = np.nan
+        assert_same_annotation(masked, annotated(query, reference))
+
+    def test_no_known_sequence_among_the_peaks_used(self) -> None:
+        reference, query = pair(sequence=True)
+        matched = sl.pp.match_peaks(query, reference).var["matched"].to_numpy()
+        reference.var["sequence"] = reference.var["sequence"].where(~matched, "N" * 500)
+        assert annotated(query, reference).uns["scllmda"]["coverage"]["sequence"] == "none"
+
+    def test_constant_embeddings_tell_nothing(self) -> None:
+        reference, query = pair()
+        reference.varm["X_kmer"] = np.ones((reference.n_vars, 1))
+        assert annotated(query, reference).uns["scllmda"]["coverage"]["sequence"] == "none"
+
+    def test_encoder_of_ones_own(self) -> None:
+        class GC:
+            name, revision, n_dims = "gc", "1", 1
+
+            def encode(self, sequences: list[str], *, progress: bool = False) -> np.ndarray:
+                return np.array([[s.count("G") + s.count("C")] for s in sequences], dtype=np.float32)
+
+        reference, query = pair(sequence=True)
+        found = annotated(query, reference, encoder=GC(), device="cpu")
+        assert found.uns["scllmda"]["params"]["encoder"] == "gc"
+        sl.tl.embed_peaks(reference, GC())
+        assert_same_annotation(annotated(query, reference, encoder=GC()), found, ignore=("coverage",))
+
+
+class TestFiles:
+    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2")
+    @pytest.mark.parametrize("form", ["h5ad", "zarr"])
+    @pytest.mark.parametrize(
+        ("sequence", "options", "names"),
+        [
+            (True, {"batch_key": "batch", "rng": np.random.default_rng(0)}, ["CD4/CD8 T", "βeta cell", "a b", "ü/∞"]),
+            (False, QUICK_SCLLMDA, ["B", "T"]),
+        ],
+    )
+    def test_round_trip(
+        self, form: str, sequence: bool, options: dict[str, Any], names: list[str], tmp_path: Path
+    ) -> None:
+        reference, query = pair(sequence=sequence)
+        codes = reference.obs["cell_type"].astype("category").cat.codes.to_numpy() % len(names)
+        reference = relabelled(reference, np.array(names, dtype=object)[codes])
+        annotation = annotated(without_peaks(query, [3]), reference, **options)
+        path = tmp_path / f"annotated.{form}"
+        getattr(annotation, f"write_{form}")(path)
+        found = getattr(ad, f"read_{form}")(path)
+        assert_same(annotation_slots(found), annotation_slots(annotation))
+        assert found.uns["scllmda"]["classes"].tolist() == sorted(names)
+        table = sl.get.annotation(found, proba=True)
+        assert table.columns.tolist() == ["label", "raw", "score", "novelty", *sorted(names)]
+        pd.testing.assert_frame_equal(table, sl.get.annotation(annotation, proba=True))
+
+    def test_one_object_round_trip(self, tmp_path: Path) -> None:
+        annotation = annotated(together())
+        annotation.write_h5ad(tmp_path / "annotated.h5ad")
+        assert_same_annotation(ad.read_h5ad(tmp_path / "annotated.h5ad"), annotation)
+
+
+class TestCellsWithoutPeaks:
+    def test_in_the_query(self) -> None:
+        reference, query = pair()
+        empty = [0, 7, 99]
+        found = annotated(without_peaks(query, empty), reference)
+        classes = found.uns["scllmda"]["classes"].tolist()
+        lost = found.obs.iloc[empty]
+        assert (lost["scllmda"] == "Unassigned").all()
+        assert (lost["scllmda_raw"] == "Unassigned").all()
+        assert (lost["scllmda_score"] == 0).all()
+        assert (lost["scllmda_novelty"] == 1).all()
+        assert (found.obs["scllmda"] == "Unassigned").sum() == len(empty)
+        assert found.obs["scllmda"].cat.categories.tolist() == [*classes, "Unassigned"]
+        assert (found.obsm["scllmda_proba"].iloc[empty] == 0).all(axis=None)
+        assert (found.obsm["X_scllmda_da"][empty] == 0).all()
+        for slot in ("scllmda_connectivities", "scllmda_ppmi"):
+            assert found.obsp[slot][empty].nnz == found.obsp[slot][:, empty].nnz == 0
+        for values in (found.obs[["scllmda_score", "scllmda_novelty"]], *found.obsm.values()):
+            assert np.isfinite(np.asarray(values)).all()
+
+    def test_do_not_touch_the_others(self, expected: AnnData) -> None:
+        reference, query = pair()
+        more = ad.concat([query, without_peaks(query[:5], range(5))], merge="same", index_unique="-")
+        found = annotated(more, reference)[: query.n_obs]
+        assert (found.obs["scllmda"].to_numpy() == expected.obs["scllmda"].to_numpy()).mean() > 0.97
+
+    def test_peaks_that_no_reference_cell_has_open_do_not_count(self) -> None:
+        reference, query = pair()
+        reference, query = reference[:100].copy(), reference[100:].copy()
+        X, known = query.X.toarray(), reference.X.toarray()
+        known[:, :10] = 0
+        X[0] = 0
+        X[0, :10] = 1
+        found = annotated(with_X(query, X), with_X(reference, known))
+        assert found.obs["scllmda"].iloc[0] == "Unassigned"
+
+    def test_in_the_reference(self) -> None:
+        reference, query = pair()
+        found = annotated(query, without_peaks(reference, [0, 5]))
+        assert np.isfinite(found.obsm["scllmda_proba"]).all(axis=None)
+        assert (found.obs["scllmda"] == found.obs["cell_type"]).mean() > 0.75
+
+    def test_labelled_ones_keep_their_label(self) -> None:
+        adata = together()
+        truth = adata.obs["cell_type"].iloc[0]
+        found = annotated(without_peaks(adata, [0, -1]))
+        assert found.obs["scllmda"].iloc[0] == truth
+        assert (found.obs["scllmda_score"].iloc[0], found.obs["scllmda_novelty"].iloc[0]) == (1, 0)
+        assert found.obs["scllmda"].iloc[-1] == "Unassigned"
+
+    def test_beside_a_class_of_that_name(self) -> None:
+        reference, query = pair()
+        reference = relabelled(reference, reference.obs["cell_type"].astype(str).replace("B", "Unassigned"))
+        found = annotated(without_peaks(query, [0]), reference)
+        assert found.obs["scllmda"].iloc[0] == "Unassigned"
+        assert found.obs["scllmda"].cat.categories.is_unique
+
+
+class TestLabels:
+    @pytest.mark.parametrize("options", [{}, QUICK_SCLLMDA])
+    def test_a_type_of_one_cell(self, options: dict[str, Any]) -> None:
+        reference, query = pair()
+        labels = reference.obs["cell_type"].astype(str)
+        labels.iloc[0] = "rare"
+        found = annotated(query, relabelled(reference, labels), **options)
+        assert "rare" in found.obsm["scllmda_proba"]
+        assert np.isfinite(found.obsm["scllmda_proba"]).all(axis=None)
+
+    @pytest.mark.parametrize("options", [{}, QUICK_SCLLMDA])
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_few_query_cells(self, n: int, options: dict[str, Any]) -> None:
+        reference, query = pair()
+        found = annotated(query[:n], reference, **options)
+        np.testing.assert_allclose(found.obsm["scllmda_proba"].sum(axis=1), 1)
+
+    def test_few_reference_cells(self) -> None:
+        reference, query = pair()
+        two = reference.obs["cell_type"].drop_duplicates().index[:2]
+        found = annotated(query, reference[two])
+        np.testing.assert_allclose(found.obsm["scllmda_proba"].sum(axis=1), 1)
+
+    def test_a_class_absent_from_the_query(self, expected: AnnData) -> None:
+        reference, query = pair()
+        found = annotated(query[query.obs["cell_type"] != "B"], reference)
+        assert found.obsm["scllmda_proba"].columns.equals(expected.obsm["scllmda_proba"].columns)
+        assert (found.obs["scllmda"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.7
+
+    @pytest.mark.parametrize(
+        ("kind", "names"),
+        [
+            ("integer", ["0", "1", "2", "3"]),
+            ("boolean", ["False", "True"]),
+            ("ordered", ["B", "CD4 T", "CD8 T", "Plasma"]),
+        ],
+    )
+    def test_kinds_of_labels(self, kind: str, names: list[str]) -> None:
+        reference, query = pair()
+        labels = reference.obs["cell_type"].astype(str).astype("category")
+        values: Any = {
+            "integer": labels.cat.codes,
+            "boolean": labels == "B",
+            "ordered": labels.cat.add_categories("unused").cat.as_ordered(),
+        }[kind]
+        found = annotated(query, relabelled(reference, values))
+        assert found.uns["scllmda"]["classes"].tolist() == names
+        assert found.obs["scllmda"].cat.categories.tolist() == names
+        assert not found.obs["scllmda"].cat.ordered
+
+    def test_integers_beside_an_unlabelled_one(self) -> None:
+        reference, query = pair()
+        codes = reference.obs["cell_type"].astype("category").cat.codes.astype(int)
+        found = annotated(query, relabelled(reference, codes), unlabeled="0")
+        assert found.uns["scllmda"]["classes"].tolist() == ["1", "2", "3"]
+
+    @pytest.mark.parametrize("missing", [None, np.nan, "unknown"])
+    def test_unlabelled_reference_cells_are_left_out(self, missing: Any) -> None:
+        reference, query = pair()
+        expected = annotated(query, reference[5:])
+        labels = reference.obs["cell_type"].astype(object)
+        labels.iloc[:5] = missing
+        found = annotated(query, relabelled(reference, labels))
+        assert found.uns["scllmda"]["reference"]["n_cells"] == 145
+        assert_same_annotation(found, expected)
+
+
+def fasta(folder: Path, **contigs: int) -> Path:
+    path, rng = folder / "genome.fa", np.random.default_rng(0)
+    path.write_text(
+        "".join(f">{name}\n{''.join(rng.choice(list('ACGT'), length))}\n" for name, length in contigs.items())
+    )
+    return path
+
+
+class TestErrors:
+    @staticmethod
+    def check(query: Any, reference: Any, error: type[Exception], match: str, **options: Any) -> None:
+        """Assert the error, and that it left both objects as they were."""
+        objects = [x for x in (query, reference) if isinstance(x, AnnData)]
+        before = [snapshot(x) for x in objects]
+        with pytest.raises(error, match=match):
+            sl.tl.annotate(query, reference, **options)
+        for x, slots in zip(objects, before, strict=True):
+            assert added(slots, snapshot(x)) == set()
+
+    @pytest.mark.parametrize(
+        ("options", "error", "match"),
+        [
+            ({"method": "robus"}, ValueError, "Unknown method 'robus'.*Did you mean 'robust'"),
+            ({"recipe": {"n_tree": 3}}, ValueError, r"no \['n_tree'\] in its recipe; it has .*'n_dims'"),
+            ({"encoder": "kmr"}, ValueError, "Unknown encoder 'kmr'.*Did you mean 'kmer'"),
+            ({"encoder": 3}, TypeError, "encoder=3, expected a name or an object"),
+            ({"labels_key": "cell_typ"}, KeyError, r"cell_typ.*Did you mean 'cell_type'.*labels_key="),
+            ({"batch_key": "bach"}, KeyError, r"bach.*Did you mean 'batch'.*batch_key="),
+            ({"layer": "raw"}, KeyError, r"Did not find .layers\['raw'\]"),
+            ({"min_overlap": 2}, ValueError, "min_overlap=2.*between 0 and 1"),
+            ({"n_latent": 0}, ValueError, "n_latent=0; expected a positive"),
+            ({"n_neighbors": 0}, ValueError, "n_neighbors=0; expected a positive"),
+            ({"key_added": "a/b"}, ValueError, "'a/b'.*key_added="),
+            ({"key_added": ""}, ValueError, "slot name ''.*key_added="),
+            ({"genome": "no.fa"}, FileNotFoundError, "Found no FASTA at 'no.fa'"),
+        ],
+    )
+    def test_options(self, options: dict[str, Any], error: type[Exception], match: str) -> None:
+        reference, query = pair()
+        self.check(query, reference, error, match, **options)
+
+    @pytest.mark.parametrize("value", [None, np.nan, "unknown"])
+    def test_no_labels(self, value: Any) -> None:
+        reference, query = pair()
+        labels = pd.Series([value] * 150, dtype=object)
+        self.check(query, relabelled(reference, labels.to_numpy()), ValueError, "No cell is labelled: all 150 values")
+
+    def test_one_class(self) -> None:
+        reference, query = pair()
+        self.check(query, relabelled(reference, "B"), ValueError, "only label .* is 'B'; expected at least two")
+
+    def test_nothing_to_annotate(self) -> None:
+        adata = together()
+        adata.obs["cell_type"] = adata.obs["truth"]
+        self.check(adata, None, ValueError, r"no cell to annotate: all 250.*annotate\(query, reference\)")
+
+    def test_no_query_cell(self) -> None:
+        reference, query = pair()
+        self.check(query[:0].copy(), reference, ValueError, "query has no cells")
+
+    def test_no_reference_cell(self) -> None:
+        reference, query = pair()
+        self.check(query, reference[:0].copy(), ValueError, "No cell is labelled")
+
+    def test_no_peak_in_common(self) -> None:
+        reference, query = pair()
+        query.var["chrom"] = "chrX"
+        self.check(query, reference, ValueError, "No query peak overlaps .*genome builds")
+
+    def test_names_that_are_no_intervals(self) -> None:
+        reference, query = pair()
+        query.var = pd.DataFrame(index=[f"peak{i}" for i in range(query.n_vars)])
+        self.check(query, reference, ValueError, "share no name.*no intervals.*'peak0'.*chr1:100-200")
+
+    @pytest.mark.parametrize("which", ["query", "reference"])
+    def test_repeated_peaks(self, which: str) -> None:
+        objects = dict(zip(("reference", "query"), pair(), strict=True))
+        names = objects[which].var_names.to_numpy().copy()
+        names[1] = names[0]
+        objects[which].var_names = names
+        self.check(objects["query"], objects["reference"], ValueError, f"1 peak names of the {which} repeat")
+
+    @pytest.mark.parametrize("which", ["query", "reference"])
+    @pytest.mark.parametrize(
+        ("value", "match"), [(-1, "negative values.*-1"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite")]
+    )
+    @pytest.mark.parametrize("sparse", [True, False])
+    def test_bad_counts(self, which: str, value: float, match: str, sparse: bool) -> None:
+        objects = dict(zip(("reference", "query"), pair(), strict=True))
+        X = objects[which].X.toarray()
+        X[2, 2] = value
+        objects[which] = with_X(objects[which], sp.csr_matrix(X) if sparse else X)
+        self.check(objects["query"], objects["reference"], ValueError, match)
+
+    @pytest.mark.parametrize("which", ["query", "reference"])
+    def test_no_counts(self, which: str) -> None:
+        objects = dict(zip(("reference", "query"), pair(), strict=True))
+        objects[which] = with_X(objects[which], None)
+        self.check(objects["query"], objects["reference"], ValueError, r"\.X is None.*layer=")
+
+    @pytest.mark.parametrize("which", ["query", "reference"])
+    def test_all_zero(self, which: str) -> None:
+        objects = dict(zip(("reference", "query"), pair(), strict=True))
+        objects[which] = without_peaks(objects[which], slice(None))
+        self.check(objects["query"], objects["reference"], ValueError, "None of 800 peaks is open in every domain")
+
+    @pytest.mark.parametrize("value", [np.ones((800, 2, 2)), np.full((800, 4), np.nan)])
+    def test_bad_peak_embeddings(self, value: np.ndarray) -> None:
+        reference, query = pair()
+        reference.varm["X_kmer"] = value
+        self.check(query, reference, ValueError, r"varm\['X_kmer'\] has shape \(800.*embed_peaks")
+
+    def test_genome_without_the_chromosomes(self, tmp_path: Path) -> None:
+        reference, query = pair()
+        self.check(query, reference, ValueError, "None of the 800 peaks.*genome=", genome=fasta(tmp_path, other=80))
+
+    def test_genome_with_some_of_the_chromosomes(self, tmp_path: Path) -> None:
+        reference, query = pair()
+        length = int(reference.var.loc[reference.var["chrom"] == "chr2", "end"].max())
+        found = annotated(query, reference, genome=fasta(tmp_path, chr2=length))
+        assert found.uns["scllmda"]["coverage"]["sequence"] == "genome"
+
+    def test_genome_of_another_build(self, tmp_path: Path) -> None:
+        reference, query = pair()
+        self.check(
+            query, reference, ValueError, "end after their contig.*genome build", genome=fasta(tmp_path, chr1=80)
+        )
+
+    def test_nothing_but_n(self) -> None:
+        reference, query = pair()
+        reference.var["sequence"] = "NNNN"
+        self.check(query, reference, ValueError, "None of the 800 peaks.*has a known base")
+
+    def test_objects(self, tmp_path: Path) -> None:
+        reference, query = pair()
+        self.check(query.to_df(), reference, TypeError, "Expected an AnnData or a MuData, found DataFrame")
+        self.check(query, reference.to_df(), TypeError, "Expected an AnnData or a MuData, found DataFrame")
+        data = MuData({"rna": query})
+        self.check(data, reference, KeyError, r"no modality 'atac', only \['rna'\]. Pass mod=")
+        self.check(query, data, KeyError, r"no modality 'atac', only \['rna'\]. Pass mod=")
+        self.check(query, "no.h5ad", FileNotFoundError, "Found no file 'no.h5ad'")
+        (tmp_path / "counts.csv").touch()
+        self.check(query, tmp_path / "counts.csv", ValueError, "Cannot tell the format of .*counts.csv")
