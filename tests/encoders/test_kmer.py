@@ -72,7 +72,7 @@ def test_windows_do_not_cross_sequences_or_unknown_bases() -> None:
     np.testing.assert_array_equal(apart[:3, :-2], 0)
 
 
-@pytest.mark.parametrize("sequence", ["", "A", "NNNNNNNNNN", "ACGTANCGTAC"])
+@pytest.mark.parametrize("sequence", ["", "A", "NNNNNNNNNN", "ACGTNCGTAN"])
 def test_no_window_gives_zeros(sequence: str) -> None:
     vector = KmerEncoder().encode([sequence])[0]
     assert not vector[:-2].any()
