@@ -1,16 +1,18 @@
 """What encoders know of accessibility: `python benchmarks/encoder_ablation.py DATA`, by hand, minutes on a CPU.
 
-DATA is a folder with `celllines_gm_hek_k562_h1_hg19_seq.h5ad` and `granja2019_bmmc_10x_hg19_seq.h5ad`: cells × peaks with
-the 256 bp under each peak in `.var["seq"]`. Prints a markdown table, mean ± standard deviation over seeds:
+DATA is a folder with `celllines_gm_hek_k562_h1_hg19_seq.h5ad` and `granja2019_bmmc_10x_hg19_seq.h5ad`: cells × peaks
+with the 256 bp under each peak in `.var["seq"]`. Prints a markdown table, mean ± standard deviation over seeds:
 
-- held-out R²: a quarter of the peaks is held out, and g, the ridge regression from vectors to loadings of the factorisation
-  (`SequencePriorFitter`), is fitted to the others. The share of the held-out loadings' variance it explains, weighted by the
-  peaks' counts and the singular values squared; "leading" subtracts the median of these, which stands for noise.
-- transfer: reference and query cells are shown different halves of the peaks, so that only the DNA connects them. A cell is
-  the product of its Pearson residuals and the peaks' vectors, standardised within reference and query; the labels are
-  carried over by logistic regression.
+- held-out R²: a quarter of the peaks is held out, and g, the ridge regression from vectors to loadings of the
+  factorisation (`SequencePriorFitter`), is fitted to the others. The share of the held-out loadings' variance it
+  explains, weighted by the peaks' counts and the singular values squared; "leading" subtracts the median of these,
+  which stands for noise.
+- transfer: reference and query cells are shown different halves of the peaks, so that only the DNA connects them. A
+  cell is the product of its Pearson residuals and the peaks' vectors, standardised within reference and query; the
+  labels are carried over by logistic regression.
 
-The network `cnn` is fitted to the counts of the peaks not held out, or of the reference cells and their half of the peaks.
+The network `cnn` is fitted to the counts of the peaks that are not held out, or of the reference cells and their half
+of the peaks.
 """
 
 from __future__ import annotations

@@ -68,6 +68,18 @@ def test_svd_equals_numpy(shape: tuple[int, int], n_components: int, density: fl
     np.testing.assert_allclose(np.abs((scores * U[:, :n_components]).sum(axis=0)), 1, atol=1e-3)
 
 
+def test_subspace_iteration_converges_to_the_svd() -> None:
+    X = random_counts(150, 20_000, density=0.02, seed=4)
+    X[:40, :8000] += random_counts(40, 8000, density=0.2, seed=5)
+    U, S, _ = np.linalg.svd(dense_residuals(X), full_matrices=False)
+    residuals = PearsonResiduals.of(X)
+    scores, singular = residuals.svd(3, np.random.default_rng(0), n_passes=60)
+    np.testing.assert_allclose(singular, S[:3], rtol=1e-4)
+    np.testing.assert_allclose(np.abs((scores[:, 0] * U[:, 0]).sum()), 1, atol=1e-4)
+    _, quick = residuals.svd(3, np.random.default_rng(0))
+    np.testing.assert_allclose(quick, S[:3], rtol=0.05)
+
+
 def test_svd_is_determined_by_rng() -> None:
     residuals = PearsonResiduals.of(random_counts(60, 80))
     first, again = (residuals.svd(4, np.random.default_rng(3)) for _ in range(2))

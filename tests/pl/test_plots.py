@@ -92,7 +92,7 @@ def test_show_false_returns_axes(pair: tuple[ad.AnnData, ad.AnnData]) -> None:
 @pytest.mark.parametrize("plot", [sl.pl.transfer_umap, sl.pl.confusion])
 def test_errors(pair: tuple[ad.AnnData, ad.AnnData], plot: Any) -> None:
     reference, query = pair
-    with pytest.raises(KeyError, match="Run sl.tl.annotate first"):
+    with pytest.raises(KeyError, match=r"Run sl\.tl\.annotate first"):
         plot(reference, truth="cell_type")
     with pytest.raises(KeyError, match=r"Did not find .obs\['absent'\]"):
         plot(query, truth="absent")

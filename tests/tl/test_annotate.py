@@ -738,3 +738,23 @@ class TestErrors:
         self.check(query, "no.h5ad", FileNotFoundError, "Found no file 'no.h5ad'")
         (tmp_path / "counts.csv").touch()
         self.check(query, tmp_path / "counts.csv", ValueError, "Cannot tell the format of .*counts.csv")
+
+
+def test_an_encoder_that_learns_sees_the_reference_alone() -> None:
+    reference, query = pair(sequence=True)
+    seen = []
+
+    class Learner:
+        name, revision, n_dims, fitted = "learner", "unfitted", 2, False
+
+        def fit(self, sequences: list[str], X: sp.csr_matrix) -> Learner:
+            seen.append(X.shape)
+            self.fitted = True
+            return self
+
+        def encode(self, sequences: list[str], *, progress: bool = False) -> np.ndarray:
+            return np.array([[s.count("G"), s.count("A")] for s in sequences], dtype=np.float32)
+
+    query = query.copy()
+    sl.tl.annotate(query, reference, encoder=Learner())
+    assert seen == [reference.shape]

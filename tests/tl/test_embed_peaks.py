@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scllmda import encoders
+from scllmda.datasets import simulate
 from scllmda.pp import peak_sequences
 from scllmda.tl import cell_embeddings
 from scllmda.tl._embed_peaks import embed_peaks
@@ -308,3 +309,25 @@ class TestGenome:
     def test_window_needs_a_genome(self, adata: ad.AnnData) -> None:
         with pytest.raises(ValueError, match="window=16 without a genome"):
             embed_peaks(adata, window=16)
+
+
+def test_an_encoder_that_learns_is_fitted_to_the_counts_of_the_object() -> None:
+    reference, _ = simulate(n_reference=60, n_query=10, n_peaks=300, n_types=3)
+    seen = {}
+
+    class Learner:
+        name, revision, n_dims, fitted = "learner", "unfitted", 1, False
+
+        def fit(self, sequences: list[str], X: object) -> Learner:
+            seen["sequences"], seen["X"] = list(sequences), X
+            self.fitted, self.revision = True, "fitted"
+            return self
+
+        def encode(self, sequences: list[str], *, progress: bool = False) -> np.ndarray:
+            return np.full((len(sequences), 1), 7, dtype=np.float32)
+
+    embed_peaks(reference, Learner())
+    assert seen["sequences"] == reference.var["sequence"].tolist()
+    assert (seen["X"] != reference.X).nnz == 0
+    assert reference.uns["X_learner"]["revision"] == "fitted"
+    assert (reference.varm["X_learner"] == 7).all()

@@ -139,8 +139,8 @@ class CnnEncoder:
         usable = (strands[0] < _UNKNOWN).any(axis=1) & (np.bincount(X.indices, minlength=X.shape[1]) > 0)
         if usable.sum() < _MIN_PEAKS:
             msg = (
-                f"{usable.sum()} of {X.shape[1]} peaks are open in some cell and have a known sequence; expected at least "
-                f"{_MIN_PEAKS} to train on. Use an encoder that needs no training: encoder='kmer'."
+                f"{usable.sum()} of {X.shape[1]} peaks are open in some cell and have a known sequence; expected at "
+                f"least {_MIN_PEAKS} to train on. Use an encoder that needs no training: encoder='kmer'."
             )
             raise ValueError(msg)
         rng = np.random.default_rng(self._rng)
@@ -200,8 +200,8 @@ class CnnEncoder:
         """
         if not self.fitted:
             msg = (
-                "The encoder 'cnn' learns from counts and is not fitted. Call .fit(sequences, X) first, with the DNA of "
-                "each peak and cells × peaks, or sl.tl.embed_peaks(adata, encoder), which does."
+                "The encoder 'cnn' learns from counts and is not fitted. Call .fit(sequences, X) first, with the DNA "
+                "of each peak and cells × peaks, or sl.tl.embed_peaks(adata, encoder), which does."
             )
             raise RuntimeError(msg)
         from ..nn import predict_sequence_cnn

@@ -35,7 +35,7 @@ _WEIGHTS = frozenset({"source", "revision", "pooling", "device"})
 ENCODERS: dict[str, Entry] = {
     "kmer": Entry(
         factory=KmerEncoder,
-        description="canonical 6-mer spectrum (Hellinger), GC fraction, log length",
+        description="canonical 5-mer spectrum (Hellinger), GC fraction, log length",
         licence="that of scllmda",
         needs="nothing",
         citation="Lee, Karchin & Beer 2011, Genome Research 21:2167",

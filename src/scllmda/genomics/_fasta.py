@@ -151,8 +151,8 @@ class _Contigs:
 
     def byte(self, position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return where in the file the bases at these positions of the contigs are."""
-        line, column = np.divmod(position, self.line_bases)
-        return self.offset + line * self.line_bytes + column
+        line = position // self.line_bases
+        return self.offset + line * self.line_bytes + position - line * self.line_bases
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def annotate(
     unlabeled: str = "unknown",
     batch_key: str | None = None,
     layer: str | None = None,
-    n_latent: int = 128,
+    n_latent: int = 64,
     n_neighbors: int = 15,
     min_overlap: float = 0.5,
     key_added: str = "scllmda",
@@ -96,7 +96,7 @@ def annotate(
     layer
         Layer with the counts, of both objects; ``.X`` if None.
     n_latent
-        Dimensions of the cell embedding; 128 as in scLLMDA.
+        Dimensions of the cell embedding; 64 is what the default method reads.
     n_neighbors
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
     min_overlap
@@ -167,7 +167,7 @@ def annotate(
         cells = _two_objects(target, load(reference), labels_key, unlabeled, batch_key, layer, min_overlap, mod)
     is_query = cells.labels.codes < 0
     evident = require_evidence(cells.X, is_query)
-    embeddings, source = _sequence(cells.peaks, encoder, genome)
+    embeddings, source = _sequence(cells.peaks, cells.X[~is_query], encoder, genome)
     if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
         embeddings, source = None, "none"
 
@@ -260,8 +260,13 @@ def _two_objects(
     )
 
 
-def _sequence(objects: list[AnnData], encoder: PeakEncoder, genome: Any) -> tuple[NDArray[np.float32] | None, str]:
-    """Return peak embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence."""
+def _sequence(
+    objects: list[AnnData], known: sp.csr_matrix, encoder: PeakEncoder, genome: Any
+) -> tuple[NDArray[np.float32] | None, str]:
+    """Return peak embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence.
+
+    Encoders that learn from openness learn from ``known``, the counts of the reference.
+    """
     key = peak_embedding(encoder.name)
     for peaks in objects:
         if key in peaks.varm:
@@ -270,7 +275,7 @@ def _sequence(objects: list[AnnData], encoder: PeakEncoder, genome: Any) -> tupl
     if not with_sequence and genome is None:
         return None, "none"
     # A scratch object, so that nothing is written to the user's.
-    scratch = AnnData(var=(with_sequence or objects)[0].var.copy())
+    scratch = AnnData(known, var=(with_sequence or objects)[0].var.copy())
     if not with_sequence:
         peak_sequences(scratch, genome, missing="n")
     source = f".var[{SEQUENCE!r}]" if with_sequence else "genome"

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .. import encoders
-from .._anndata import resolve, write_slots
+from .._anndata import counts, resolve, write_slots
 from .._keys import SEQUENCE, peak_embedding
 from ..encoders._cache import VectorCache
 from ..encoders._encode import encode_sequences
@@ -128,7 +128,8 @@ def embed_peaks(
     encoder = pick_encoder(encoder, device)
     key = peak_embedding(encoder.name) if key_added is None else key_added
     require_slot_name(key)
-    cache = None if cache_dir is None else VectorCache(cache_dir, encoder)
+    # A cache goes by the revision, which an encoder that learns has only when it has learnt.
+    cache = None if cache_dir is None or encoders.needs_fit(encoder) else VectorCache(cache_dir, encoder)
     sequences = _stored_sequences(atac, sequence_key) if genome is None else _read_sequences(atac, genome, window)
     n_known = int(has_known_base(pd.Series(sequences, dtype=object)).sum())
     if n_known == 0:
@@ -144,6 +145,11 @@ def embed_peaks(
             f"{atac.n_vars - n_known} of {atac.n_vars} peaks have no sequence, nothing but N: "
             f"their rows of .varm[{key!r}] are NaN."
         )
+    if encoders.needs_fit(encoder):
+        encoder.fit(sequences, counts(atac))
+        # Workers would make an unfitted one of the name.
+        recipe = None
+        cache = None if cache_dir is None else VectorCache(cache_dir, encoder)
     vectors = encode_sequences(encoder, sequences, cache=cache, client=client, recipe=recipe, batch_size=batch_size)
     origin = {"encoder": encoder.name, "revision": encoder.revision, "n_dims": encoder.n_dims}
     write_slots(atac, {("varm", key): vectors, ("uns", key): origin}, start=start)
