@@ -190,5 +190,5 @@ def write_slots(adata: AnnData, slots: Mapping[tuple[str, str], Any], *, start: 
         if attr in ("obs", "var") and isinstance(value, pd.Series):
             value = value.set_axis(getattr(adata, f"{attr}_names"))
         getattr(adata, attr)[key] = value
-    written = "\n".join(f"    .{attr}[{key!r}]" for attr, key in slots)
-    logg.info("    finished", time=start, deep=f"added\n{written}")
+    written = "".join(f"\n    .{attr}[{key!r}]" for attr, key in slots)
+    logg.info("    finished", time=start, deep=f"added{written}" if slots else "added nothing")

@@ -229,3 +229,13 @@ def test_real_sequences(shared_data: Path, data: str, genome: str) -> None:
     ]
     assert len(known) > 3
     assert all(ours == theirs for ours, theirs in known)
+
+
+def test_without_a_key_the_fit_is_checked_and_nothing_stored(tmp_path: Path) -> None:
+    (tmp_path / "genome.fa").write_text(">chr1\nACGTACGT\n")
+    adata = AnnData(np.ones((1, 1)), var=pd.DataFrame(index=["chr1:0-3"]))
+    peak_sequences(adata, tmp_path / "genome.fa", key_added=None)
+    assert list(adata.var) == []
+    beyond = AnnData(np.ones((1, 1)), var=pd.DataFrame(index=["chr1:0-30"]))
+    with pytest.raises(ValueError, match="build"):
+        peak_sequences(beyond, tmp_path / "genome.fa", key_added=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import os
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from anndata import AnnData
 from scipy.special import expit, softmax
 
 from .._keys import SEQUENCE
+from ._genome import GC_MEAN, GC_SD, MIN_PEAK_WIDTH, Genome, random_genome, write_fasta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +28,6 @@ CELL_TYPES = (
     *("Erythroblast", "Megakaryocyte", "Neutrophil", "Eosinophil", "Basophil", "Mast", "Fibroblast", "Endothelial"),
 )
 
-CHROMOSOME_SHARES = (0.5, 0.3, 0.2)
-GC_MEAN, GC_SD = 0.45, 0.08
-MOTIF_LENGTHS = (8, 12)  # bp
-MOTIF_CONCENTRATION = 0.05  # of the Dirichlet law of each position; lower is more informative
-MOTIF_SITE = 16  # bp in which at most one motif instance lies
-INSTANCES_PER_PEAK = 5.0
-MIN_PEAK_WIDTH = 128  # bp: the core then has a site for INSTANCES_PER_PEAK and one more
 MOTIFS_PER_LINEAGE = 4
 MOTIFS_PER_TYPE = 3
 LINEAGE_ACTIVITY = 1.2  # log-odds per motif instance, as all activities
@@ -52,26 +44,6 @@ GC_BIAS_SD = 0.1
 DONOR_BIAS_SD = 0.1
 PROPORTION_SHIFT_SD = 0.4
 EDGE_JITTER = 20  # bp
-
-
-@dataclass(frozen=True)
-class _Genome:
-    """Chromosomes laid end to end, and the places where peaks may be."""
-
-    bases: str
-    chromosome_bounds: NDArray[np.int64]
-    """Where each chromosome begins in ``bases``, then where the last one ends."""
-    place_starts: NDArray[np.int64]
-    """Where each place begins in ``bases``, ascending."""
-    peak_width: int
-    instances: NDArray[np.int64]
-    """Motif instances planted, (places, motifs)."""
-    motifs: NDArray[np.str_]
-    """Most probable bases of each motif."""
-
-    def chromosomes(self) -> dict[str, str]:
-        bounds = self.chromosome_bounds
-        return {f"chr{i + 1}": self.bases[bounds[i] : bounds[i + 1]] for i in range(len(bounds) - 1)}
 
 
 @dataclass(frozen=True)
@@ -229,7 +201,7 @@ def simulate(
 
     n_shared = round(n_peaks * shared_peaks**shift) if shared_peaks else 0
     n_places = 2 * n_peaks - n_shared
-    genome = _random_genome(rng, n_places, peak_width, n_motifs)
+    genome = random_genome(rng, n_places, peak_width, n_motifs)
     activity = signal * _activities(rng, n_types, n_motifs)
     log_odds = (
         rng.normal(BASE_MEAN, BASE_SD, n_places)
@@ -263,7 +235,7 @@ def simulate(
     for adata in (reference, query):
         adata.uns["simulation"] = deepcopy(simulation)
     if fasta is not None:
-        _write_fasta(genome.chromosomes(), fasta)
+        write_fasta(genome.chromosomes(), fasta)
     return reference, query
 
 
@@ -293,56 +265,6 @@ def _type_names(n_types: int) -> list[str]:
     return [*CELL_TYPES[:n_types], *(f"Type {i + 1}" for i in range(len(CELL_TYPES), n_types))]
 
 
-def _random_genome(rng: np.random.Generator, n_places: int, peak_width: int, n_motifs: int) -> _Genome:
-    """Draw chromosomes with local GC content, and plant motifs into the core of every place."""
-    upstream = rng.integers(peak_width // 4, peak_width, n_places)
-    stretch = upstream + peak_width + peak_width // 4
-    ends = np.cumsum(stretch)
-    starts = ends - stretch + upstream
-    last_places = np.round(np.cumsum(CHROMOSOME_SHARES) * n_places).astype(np.int64)
-    bounds = np.unique(np.concatenate([[0], ends[np.maximum(last_places, 1) - 1]]))
-
-    gc = np.repeat(np.clip(rng.normal(GC_MEAN, GC_SD, n_places), 0.2, 0.8).astype(np.float32), stretch)
-    strong = rng.random(gc.size, dtype=np.float32) < gc
-    coin = rng.integers(0, 2, gc.size, dtype=np.uint8)
-    bases = np.where(strong, 1 + coin, 3 * coin)  # A, C, G, T are 0, 1, 2, 3: the complement of b is 3 - b
-
-    # Edges move by up to an eighth of the width, and must not cut a motif.
-    margin = peak_width // 8
-    n_sites = (peak_width - 2 * margin) // MOTIF_SITE
-    place, site = np.nonzero(rng.random((n_places, n_sites)) < INSTANCES_PER_PEAK / n_sites)
-    motif = rng.integers(0, n_motifs, place.size)
-    motifs, lengths = _random_motifs(rng, n_motifs)
-    n_bases = lengths[motif]
-    site_starts = starts[place] + margin + site * MOTIF_SITE + rng.integers(0, MOTIF_SITE - n_bases + 1)
-
-    cumulative = motifs.cumsum(axis=2)[:, :, :3]
-    drawn = (rng.random((place.size, motifs.shape[1], 1)) > cumulative[motif]).sum(axis=2)
-    offset = np.arange(motifs.shape[1])
-    reverse = rng.random((place.size, 1)) < 0.5
-    position = site_starts[:, None] + np.where(reverse, n_bases[:, None] - 1 - offset, offset)
-    inside = offset < n_bases[:, None]
-    bases[position[inside]] = np.where(reverse, 3 - drawn, drawn)[inside]
-
-    return _Genome(
-        bases=np.frombuffer(b"ACGT", dtype=np.uint8)[bases].tobytes().decode("ascii"),
-        chromosome_bounds=bounds,
-        place_starts=starts,
-        peak_width=peak_width,
-        instances=np.bincount(place * n_motifs + motif, minlength=n_places * n_motifs).reshape(n_places, n_motifs),
-        motifs=np.array(
-            ["".join("ACGT"[b] for b in m[:n].argmax(axis=1)) for m, n in zip(motifs, lengths, strict=True)]
-        ),
-    )
-
-
-def _random_motifs(rng: np.random.Generator, n_motifs: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return base probabilities, (motifs, longest, bases A C G T), and lengths, (motifs,)."""
-    shortest, longest = MOTIF_LENGTHS
-    motifs = rng.dirichlet(np.full(4, MOTIF_CONCENTRATION), (n_motifs, longest))
-    return motifs, rng.integers(shortest, longest + 1, n_motifs)
-
-
 def _activities(rng: np.random.Generator, n_types: int, n_motifs: int) -> NDArray[np.float64]:
     """Return motif activities in log-odds per instance, (types, motifs): those of the lineage plus the type's own."""
     n_lineages = -(-n_types // 2)
@@ -367,7 +289,7 @@ def _deal(rng: np.random.Generator, n_rows: int, n_motifs: int, n_active: int) -
 def _experiment(
     rng: np.random.Generator,
     platform: _Platform,
-    genome: _Genome,
+    genome: Genome,
     places: NDArray[np.int64],
     log_odds: NDArray[np.float64],
     types: NDArray[np.int64],
@@ -418,7 +340,7 @@ def _draw_counts(rng: np.random.Generator, rates: NDArray[np.float64], libraries
     return counts
 
 
-def _peaks(rng: np.random.Generator, genome: _Genome, places: NDArray[np.int64], jitter: int) -> pd.DataFrame:
+def _peaks(rng: np.random.Generator, genome: Genome, places: NDArray[np.int64], jitter: int) -> pd.DataFrame:
     """Return chromosome, start, end and bases of a peak at each place, with edges up to ``jitter`` bp away."""
     starts = genome.place_starts[places]
     ends = starts + genome.peak_width
@@ -437,19 +359,3 @@ def _peaks(rng: np.random.Generator, genome: _Genome, places: NDArray[np.int64],
     )
     names = var["chrom"].astype(str) + ":" + var["start"].astype(str) + "-" + var["end"].astype(str)
     return var.set_axis(pd.Index(names.to_numpy()), axis=0)
-
-
-def _write_fasta(chromosomes: dict[str, str], path: Path, *, columns: int = 60) -> None:
-    """Write FASTA aside and rename, so that no one reads half a genome."""
-    lines = [
-        line
-        for name, bases in chromosomes.items()
-        for line in (f">{name}", *(bases[i : i + columns] for i in range(0, len(bases), columns)))
-    ]
-    content = ("\n".join(lines) + "\n").encode("ascii")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

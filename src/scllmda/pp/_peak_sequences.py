@@ -35,7 +35,7 @@ def peak_sequences(
     *,
     window: int | None = None,
     missing: Literal["raise", "drop", "n"] = "raise",
-    key_added: str = SEQUENCE,
+    key_added: str | None = SEQUENCE,
     mod: str = "atac",
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -61,7 +61,8 @@ def peak_sequences(
         What becomes of peaks whose contig is not in the FASTA: ``"raise"`` an error, ``"drop"`` them from the object,
         or give them a sequence of ``"n"``.
     key_added
-        Column of ``.var`` to write.
+        Column of ``.var`` to write. ``None`` reads and checks the sequences and stores nothing:
+        ``sl.tl.embed_peaks(adata, genome=...)`` reads them again for the time of encoding.
     mod
         Modality of a MuData that holds the peaks.
     copy
@@ -120,7 +121,7 @@ def peak_sequences(
     _warn_if_unknown(sequences, fasta)
     if not kept.all():
         _drop_peaks(data, atac, kept)
-    write_slots(atac, {("var", key_added): sequences}, start=start)
+    write_slots(atac, {} if key_added is None else {("var", key_added): sequences}, start=start)
     return data if copy else None
 
 
