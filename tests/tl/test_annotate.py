@@ -145,7 +145,7 @@ class TestOneObject:
 
     def test_unlabelled_cells_get_theirs(self, joint: AnnData) -> None:
         unknown = joint.obs[joint.obs["cell_type"] == "unknown"]
-        assert (unknown["scllmda"] == unknown["truth"]).mean() > 0.9
+        assert (unknown["scllmda"] == unknown["truth"]).mean() > 0.8
         assert (unknown["scllmda_score"] < 1).any()
 
     def test_graphs_do_not_cross(self, joint: AnnData) -> None:
@@ -347,10 +347,8 @@ class TestPeaks:
         reference, query = pair(sequence=sequence)
         order = np.random.default_rng(0).permutation(reference.n_vars)
         first, second = annotated(query, reference), annotated(query, reference[:, order])
-        # With sequence, the folds that fit the prior are drawn by order.
-        tolerance = 0.1 if sequence else 1e-3
-        assert (first.obs["scllmda"] == second.obs["scllmda"]).mean() > (0.97 if sequence else 0.99)
-        np.testing.assert_allclose(first.obsm["scllmda_proba"], second.obsm["scllmda_proba"], atol=tolerance)
+        assert (first.obs["scllmda"] == second.obs["scllmda"]).mean() > 0.99
+        np.testing.assert_allclose(first.obsm["scllmda_proba"], second.obsm["scllmda_proba"], atol=1e-3)
 
     @pytest.mark.parametrize("form", ["{}-{}-{}", "{}_{}_{}", "{}:{}-{}"])
     @pytest.mark.parametrize("prefix", ["chr", ""])

@@ -57,7 +57,9 @@ class SequencePriorFitter:
         Z = self._all[self._known]
         self._w = (weights[self._known] / weights[self._known].mean()).astype(np.float32)
         self._Z = Z
-        self._fold = rng.permutation(len(Z)) % N_FOLDS
+        # Dealt out by the embeddings themselves, so that the order of the peaks does not matter.
+        self._fold = np.empty(len(Z), dtype=np.int64)
+        self._fold[np.argsort(Z @ rng.standard_normal(Z.shape[1]), kind="stable")] = np.arange(len(Z)) % N_FOLDS
         grams = [Z[self._fold == f].T @ (Z[self._fold == f] * self._w[self._fold == f, None]) for f in range(N_FOLDS)]
         total = np.sum(grams, axis=0)
         self._eigen = [np.linalg.eigh(total - gram) for gram in grams]

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ._device import pick_device
 

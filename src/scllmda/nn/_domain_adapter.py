@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch_geometric.nn import GCNConv
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 
 class _ReverseGradient(torch.autograd.Function):
