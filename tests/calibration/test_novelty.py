@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scllmda.calibration import novelty
+from scllmda.calibration import distance_to_reference
+from scllmda.calibration import novelty as rank
+
+
+def novelty(reference: np.ndarray, query: np.ndarray, *, n_neighbors: int = 15) -> np.ndarray:
+    own = distance_to_reference(reference, n_neighbors=n_neighbors)
+    return rank(own, distance_to_reference(reference, query, n_neighbors=n_neighbors))
 
 
 @pytest.fixture

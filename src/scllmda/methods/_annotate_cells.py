@@ -8,12 +8,17 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..calibration import novelty
-from ..graphs import knn_graph, ppmi_graph
+from ..calibration import distance_to_reference, novelty
+from ..graphs import knn_graph, personalised_propagation, ppmi_graph
 from ._registry import get, make_recipe
 from ._task import Task
 
 Float = NDArray[np.floating]
+
+NOVELTY_DIMS = 16
+"""Leading dimensions in which novelty is a distance; in more of them noise drowns it."""
+NOVELTY_RESTART = 0.2
+"""Weight of a cell's own distance against its neighbours'."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,21 @@ def annotate_cells(
     proba[~query, labels[~query]] = 1
     novel = query.astype(float)
     aligned = np.asarray(result.aligned)
-    novel[seen[task.query]] = novelty(aligned[~task.query], aligned[task.query], n_neighbors=n_neighbors)
+    distance = _smooth_distance(task, aligned[:, :NOVELTY_DIMS], n_neighbors)
+    novel[seen[task.query]] = novelty(distance[~task.query], distance[task.query])
     full = np.zeros((n_cells, aligned.shape[1]), dtype=np.float32)
     full[seen] = aligned
     return Annotation(
         proba, novel, full, _expand(connectivities, seen, n_cells), _expand(ppmi, seen, n_cells), dict(result.history)
     )
+
+
+def _smooth_distance(task: Task, X: Float, n_neighbors: int) -> Float:
+    """Return (n_cells,) distances to the reference, smoothed over each domain's graph: a type is novel, not a cell."""
+    distance = np.empty(len(X))
+    distance[~task.query] = distance_to_reference(X[~task.query], n_neighbors=n_neighbors)
+    distance[task.query] = distance_to_reference(X[~task.query], X[task.query], n_neighbors=n_neighbors)
+    return personalised_propagation(task.connectivities, distance[:, None], restart=NOVELTY_RESTART)[:, 0]
 
 
 def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:

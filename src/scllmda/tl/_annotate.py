@@ -122,7 +122,7 @@ def annotate(
     ``.obs[f"{key}_score"]``
         Calibrated probability of the raw label, 0 for cells without any open peak.
     ``.obs[f"{key}_novelty"]``
-        0-1: share of reference cells that are nearer to the rest of the reference.
+        0-1: share of reference cells that are nearer to the rest of the reference, distances smoothed over the graphs.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``

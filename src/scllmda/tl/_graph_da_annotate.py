@@ -80,7 +80,8 @@ def graph_da_annotate(
     ``.obs[f"{key}_score"]``
         Probability of the raw label; 1 for labelled cells.
     ``.obs[f"{key}_novelty"]``
-        0-1: share of reference cells that are nearer to the rest of the reference; 0 for labelled cells.
+        0-1: share of reference cells that are nearer to the rest of the reference, distances smoothed over the
+        graphs; 0 for labelled cells.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
