@@ -54,7 +54,7 @@ class _Platform:
     donors: tuple[str, ...]
     depth: float
     """Median counts per cell and peak."""
-    library_sd: float
+    depth_sd: float
     """Of the natural log of the library size."""
     log_proportions: NDArray[np.float64]
     """Of the cell types, up to a constant."""
@@ -213,7 +213,7 @@ def simulate(
         name="reference",
         donors=("donor 1", "donor 2"),
         depth=depth,
-        library_sd=LIBRARY_SD,
+        depth_sd=LIBRARY_SD,
         log_proportions=log_proportions,
         bias_sd=(0, 0, shift * DONOR_BIAS_SD),
         jitter=0,
@@ -222,7 +222,7 @@ def simulate(
         name="query",
         donors=("donor 3",),
         depth=depth * np.exp(-shift * DEPTH_LOSS),
-        library_sd=LIBRARY_SD + shift * LIBRARY_SD_GAIN,
+        depth_sd=LIBRARY_SD + shift * LIBRARY_SD_GAIN,
         log_proportions=log_proportions + shift * PROPORTION_SHIFT_SD * rng.standard_normal(n_types),
         bias_sd=(shift * CAPTURE_BIAS_SD, shift * GC_BIAS_SD, shift * DONOR_BIAS_SD),
         jitter=min(round(shift * EDGE_JITTER), peak_width // 8),
@@ -305,7 +305,7 @@ def _experiment(
     weights = softmax(platform.log_proportions[types])
     labels = rng.permutation(np.concatenate([types, rng.choice(types, n_cells - types.size, p=weights)]))
     donors = np.arange(n_cells) % len(platform.donors)
-    libraries = platform.depth * len(var) * np.exp(platform.library_sd * rng.standard_normal(n_cells))
+    libraries = platform.depth * len(var) * np.exp(platform.depth_sd * rng.standard_normal(n_cells))
 
     cells, blocks = [], []
     for donor, cell_type in np.unique(np.stack([donors, labels], axis=1), axis=0):
