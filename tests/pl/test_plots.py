@@ -103,3 +103,20 @@ def test_confusion_needs_a_known_label(pair: tuple[ad.AnnData, ad.AnnData]) -> N
     query.obs["nothing"] = pd.Categorical([None] * query.n_obs, categories=["B"])
     with pytest.raises(ValueError, match="No cell has a label"):
         sl.pl.confusion(query, truth="nothing")
+
+
+def test_more_cells_than_scanpy_compares_pairwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scanpy as sc
+
+    rng = np.random.default_rng(0)
+    n, n_known = 9000, 200
+    labels = np.array(["B", "T"], dtype=object)[np.arange(n) % 2]
+    X = rng.standard_normal((n, 4)).astype(np.float32)
+    X[:, 0] += 8 * (labels == "T")
+    adata = ad.AnnData(X, obsm={"X_rep": X}, obs=pd.DataFrame({"cell_type": labels}, index=np.arange(n).astype(str)))
+    adata.obs.loc[adata.obs_names[n_known:], "cell_type"] = "unknown"
+    sl.tl.graph_da_annotate(adata, "cell_type", use_rep="X_rep")
+    # The layout takes half a minute and is not what is tested.
+    monkeypatch.setattr(sc.tl, "umap", lambda cells, **_: cells.obsm.__setitem__("X_umap", cells.X[:, :2]))
+    figure = sl.pl.transfer_umap(adata, return_fig=True)
+    assert len(points(figure.axes[0])) == n

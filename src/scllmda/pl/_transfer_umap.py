@@ -82,7 +82,8 @@ def transfer_umap(
         cells.obs["truth"] = pd.Categorical(
             [None] * (cells.n_obs - len(known)) + [None if pd.isna(t) else str(t) for t in known]
         )
-    sc.pp.neighbors(cells, use_rep="X", random_state=0)
+    # Beyond some thousand cells scanpy would take pynndescent, whose release 0.7 it cannot read (scanpy 1.11).
+    sc.pp.neighbors(cells, use_rep="X", transformer="sklearn", random_state=0)
     sc.tl.umap(cells, random_state=0)
     # In file order the query would hide the reference.
     cells = cells[np.random.default_rng(0).permutation(cells.n_obs)].copy()
