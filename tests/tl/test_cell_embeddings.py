@@ -173,6 +173,14 @@ class TestDefaultRecipe:
 
 
 class TestPublishedRecipe:
+    def test_embeddings_all_alike_are_refused_in_words(self, with_peaks: AnnData) -> None:
+        adata = with_peaks.copy()
+        adata.varm["X_kmer"] = np.ones((adata.n_vars, 3), dtype=np.float32)
+        before = snapshot(adata)
+        with pytest.raises(ValueError, match=r"Run sl\.tl\.embed_peaks"):
+            sl.tl.cell_embeddings(adata, **PUBLISHED)
+        assert not added(before, snapshot(adata))
+
     def test_slots(self, with_peaks: AnnData) -> None:
         adata = with_peaks.copy()
         sl.tl.cell_embeddings(adata, n_latent=16, **PUBLISHED)

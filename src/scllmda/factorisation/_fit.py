@@ -68,10 +68,10 @@ def fit(
         embeddings = None
     n_components = min(n_components, min(residuals.shape))
     root_mass = residuals.root_peak_mass[:, None]
-    cell_counts = residuals.root_cell_mass[:, None] ** 2 * residuals.total
+    cell_mass = residuals.root_cell_mass[:, None] ** 2
+    cell_counts = cell_mass * residuals.total
     peak_counts = root_mass**2 * residuals.total
     fitter = None if embeddings is None else SequencePriorFitter(embeddings[evident], peak_counts[:, 0], rng)
-    prior: SequencePrior | None = None
     expected: Float = np.zeros((1, n_components))
 
     scores, singular = residuals.svd(n_components, rng)
@@ -85,7 +85,7 @@ def fit(
         cells, cell_variance, peak_variance = cells @ rotation, *_rotate(rotation, cell_variance, peak_variance)
         effects = _divide(residuals.transposed_times(cells), evidence) / root_mass
         if fitter is not None:
-            prior, expected = fitter(effects)
+            _, expected = fitter(effects)
         trust = _trust(peak_counts * evidence * peak_variance)
         deviation = trust * (effects - expected)
         spread = _divide(trust, peak_counts * evidence)
@@ -98,9 +98,8 @@ def fit(
         trust = _trust(cell_counts * evidence * cell_variance)
         spread = _divide(trust, cell_counts * evidence)
         cells = trust * _divide(residuals.times(peaks), evidence)
-        mass = residuals.root_cell_mass[:, None] ** 2
-        cell_variance = (_divide(cells**2, mass) + spread).mean(axis=0)
-        cell_gram = cells.T @ cells + np.diag((mass * spread).sum(axis=0))
+        cell_variance = (_divide(cells**2, cell_mass) + spread).mean(axis=0)
+        cell_gram = cells.T @ cells + np.diag((cell_mass * spread).sum(axis=0))
 
     cells = residuals.times(peaks) @ np.linalg.pinv(peaks.T @ peaks, hermitian=True)
     scores, singular, peaks = _canonical(cells, peaks)
@@ -108,11 +107,12 @@ def fit(
     cells[residuals.root_cell_mass == 0] = 0
     all_peaks = np.zeros((X.shape[1], n_components), dtype=np.float32)
     all_peaks[evident] = peaks
-    mass = np.zeros(X.shape[1], dtype=np.float32)
-    mass[evident] = root_mass[:, 0] ** 2
+    peak_mass = np.zeros(X.shape[1], dtype=np.float32)
+    peak_mass[evident] = root_mass[:, 0] ** 2
+    prior: SequencePrior | None = None
     if fitter is not None:
         prior, _ = fitter(_divide(residuals.transposed_times(scores), singular) / root_mass)
-    return Factorisation(cells.astype(np.float32), all_peaks, mass, prior)
+    return Factorisation(cells.astype(np.float32), all_peaks, peak_mass, prior)
 
 
 def evident_peaks(X: sp.csr_matrix, domain: NDArray[np.generic] | None) -> NDArray[np.intp]:

@@ -111,13 +111,16 @@ def cell_embeddings(
     domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
     use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm
     embeddings = None if use_varm is None else peak_embeddings(atac, use_varm)
-    if recipe == "published" and embeddings is None:
-        msg = "recipe='published' learns from peak embeddings and found none. Run sl.tl.embed_peaks(adata) first."
-        raise ValueError(msg)
     X = binary_counts(atac, layer)
     evident = require_evidence(X, domain)
     if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
         embeddings = use_varm = None
+    if recipe == "published" and embeddings is None:
+        msg = (
+            "recipe='published' learns from peak embeddings and found none that tell peaks apart. "
+            "Run sl.tl.embed_peaks(adata) first."
+        )
+        raise ValueError(msg)
 
     start = logg.info(f"embedding {X.shape[0]} cells by {X.shape[1]} peaks, sequence: {use_varm or 'none'}")
     generator = np.random.default_rng(rng)
