@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from anndata import AnnData, read_h5ad
+from anndata import AnnData, read_h5ad, read_zarr
 from mudata import MuData
 
 from scllmda.pp import match_peaks
@@ -51,8 +51,9 @@ def test_reindex(reference: AnnData, warnings: list[str]) -> None:
         "n_matched_query": 3,
         "fraction_of_query_counts": 28 / 36,
         "min_overlap": 0.5,
+        "mode": "sum",
     }
-    assert {type(value) for value in matched.uns["match_peaks"].values()} == {int, float}
+    assert {type(value) for value in matched.uns["match_peaks"].values()} == {int, float, str}
     assert warnings == []
 
 
@@ -64,6 +65,29 @@ def test_overlapping_peaks_are_summed(reference: AnnData) -> None:
     found = matched.uns["match_peaks"]
     assert (found["n_matched_reference"], found["n_matched_query"]) == (2, 3)
     assert found["fraction_of_query_counts"] == 29 / 55
+    assert found["expected_by_chance"] == 0
+
+
+def test_mutual_best_peaks_are_not_summed(reference: AnnData) -> None:
+    query = on(["chr1:0-90", "chr1:90-210", "chr1:390-1000", "chr2:50-90", "chr3:0-100"])
+    matched = match_peaks(query, reference, mode="best")
+    assert matched.X.toarray().tolist() == [[2, 0, 4], [7, 0, 9]]
+    found = matched.uns["match_peaks"]
+    assert (found["n_matched_reference"], found["n_matched_query"], found["mode"]) == (2, 2, "best")
+    assert found["fraction_of_query_counts"] == 22 / 55
+
+
+def test_a_query_peak_is_matched_once(reference: AnnData) -> None:
+    matched = match_peaks(on(["chr1:150-400"]), reference, mode="best")
+    assert matched.X.toarray().tolist() == [[0, 1, 0], [0, 2, 0]]
+
+
+@pytest.mark.parametrize("mode", ["sum", "best"])
+def test_equal_names_need_no_comparison(reference: AnnData, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("scllmda.pp._match_peaks.peak_intervals")
+    matched = match_peaks(on(REFERENCE[::-1]), reference, mode=mode)
+    assert matched.X.toarray().tolist() == [[3, 2, 1], [6, 5, 4]]
+    assert not {"expected_by_chance", "n_lifted"} & set(matched.uns["match_peaks"])
 
 
 @pytest.mark.parametrize("form", ["{}-{}-{}", "{}_{}_{}", "{}:{}-{}"])
@@ -140,6 +164,8 @@ def test_survives_writing(reference: AnnData, tmp_path: Path) -> None:
     again = read_h5ad(tmp_path / "matched.h5ad")
     assert again.uns["match_peaks"] == matched.uns["match_peaks"]
     assert again.var["matched"].tolist() == [True, False, True]
+    matched.write_zarr(tmp_path / "matched.zarr")
+    assert read_zarr(tmp_path / "matched.zarr").uns["match_peaks"] == matched.uns["match_peaks"]
 
 
 def test_order_of_the_query_does_not_matter(reference: AnnData) -> None:
@@ -193,6 +219,210 @@ def test_no_counts_at_all(reference: AnnData) -> None:
     matched = match_peaks(on(["chr1:0-90"], np.zeros((2, 1), np.float32)), reference)
     assert matched.uns["match_peaks"]["fraction_of_query_counts"] == 0
     assert matched.X.nnz == 0
+
+
+@pytest.mark.parametrize("mode", ["mean", None, "Sum"])
+def test_unknown_mode(reference: AnnData, mode: object) -> None:
+    with pytest.raises(ValueError, match=f"Found mode={mode!r}; expected one of 'sum', 'best'"):
+        match_peaks(reference, reference, mode=mode)
+
+
+# From A to B: chr1 moves by 1,000 from base 100 on, where a gap of 400 opens at 350; chr2 turns round and becomes chr9.
+CHAIN = """#from A to B
+chain 9 chr1 2000 + 100 1000 chr1 5000 + 1100 2400 1
+250\t0\t400
+650
+
+chain 9 chr2 1000 + 0 1000 chr9 1000 - 0 1000 2
+1000
+
+"""
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    (tmp_path / "AToB.over.chain").write_text(CHAIN)
+    return tmp_path / "AToB.over.chain"
+
+
+def test_lift_over(chain: Path) -> None:
+    query = on(["chr1:0-90", "1:100-200", "chr1:300-400", "chr1:500-600", "chr2:0-100"])
+    query.uns["genome"] = "A"
+    reference = on(["chr1:1100-1200", "chr1:1900-2000", "chr9:900-1000", "chr1:0-90", "chr2:0-100"])
+    reference.uns["genome"] = "B"
+    matched = match_peaks(query, reference, chain=chain)
+    assert matched.X.toarray().tolist() == [[2, 4, 5, 0, 0], [7, 9, 10, 0, 0]]
+    assert matched.uns["genome"] == "B"
+    assert query.uns == {"genome": "A"}
+    assert query.var_names[1] == "1:100-200"
+    found = matched.uns["match_peaks"]
+    assert (found["n_query"], found["n_lifted"], found["n_matched_query"]) == (5, 3, 3)
+    assert type(found["n_lifted"]) is int
+    assert found["fraction_of_query_counts"] == 37 / 55
+    assert found["expected_by_chance"] == 0
+
+
+def test_lift_over_does_not_go_by_name(chain: Path) -> None:
+    names = ["chr1:100-200", "chr1:1100-1200"]
+    matched = match_peaks(on(names), on(names), chain=str(chain))
+    assert matched.X.toarray().tolist() == [[0, 1], [0, 3]]
+
+
+def test_lift_over_one_to_one(chain: Path) -> None:
+    query, reference = on(["chr2:0-60", "chr2:60-100"]), on(["chr9:900-1000"])
+    assert match_peaks(query, reference, chain=chain).X.toarray().tolist() == [[3], [7]]
+    assert match_peaks(query, reference, chain=chain, mode="best").X.toarray().tolist() == [[1], [3]]
+
+
+def test_genome_of_a_reference_without_one(chain: Path) -> None:
+    query = on(["chr2:0-60"], uns={"genome": "A"})
+    assert "genome" not in match_peaks(query, on(["chr9:900-1000"]), chain=chain).uns
+
+
+def test_lifted_peaks_survive_writing(chain: Path, tmp_path: Path) -> None:
+    matched = match_peaks(on(["chr2:0-60"]), on(["chr9:900-1000"]), chain=chain)
+    matched.write_h5ad(tmp_path / "matched.h5ad")
+    assert read_h5ad(tmp_path / "matched.h5ad").uns["match_peaks"] == matched.uns["match_peaks"]
+
+
+def test_no_peak_can_be_lifted(chain: Path) -> None:
+    expected = r"None of the query's peaks can be lifted over, .* contigs such as chr1, chr2\. The query has 2 peaks"
+    with pytest.raises(ValueError, match=expected):
+        match_peaks(on(["chr1:0-90", "chr3:0-90"]), on(REFERENCE), chain=chain)
+
+
+def test_nothing_matched_after_lift_over(chain: Path) -> None:
+    with pytest.raises(ValueError, match=r"No query peak overlaps.*Check that the chain leads the right way"):
+        match_peaks(on(["chr2:0-90"]), on(REFERENCE), chain=chain)
+
+
+def test_lift_over_needs_intervals(chain: Path) -> None:
+    with pytest.raises(ValueError, match="1 of 1 peak names are no intervals"):
+        match_peaks(on(["CD4"]), on(["CD4"]), chain=chain)
+
+
+def test_chain_is_read_first(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"hg19ToHg38.*expected a UCSC chain file"):
+        match_peaks("no.h5ad", "no.h5ad", chain=tmp_path / "hg19ToHg38.over.chain.gz")
+    (tmp_path / "peaks.bed").write_text("chr1\t0\t100\n")
+    with pytest.raises(ValueError, match=r"peaks\.bed' is no chain file"):
+        match_peaks("no.h5ad", "no.h5ad", chain=tmp_path / "peaks.bed")
+
+
+@pytest.mark.parametrize(
+    ("genomes", "is_refused"),
+    [
+        (("hg19", "hg38"), True),
+        (("GRCh37", "GRCh38.p14"), True),
+        (("mm9", "mm10"), True),
+        (("GRCm38", "GRCm39"), True),
+        (("danRer10", "danRer11"), True),
+        (("hg19", "GRCh37"), False),
+        (("HG38", "grch38.p13"), False),
+        (("mm10", "GRCm38"), False),
+        (("mm39", "GRCm39"), False),
+        (("DanRer11", " danrer11"), False),
+        (("hg19", 38), False),
+        (("hg19", None), False),
+    ],
+)
+def test_genomes(reference: AnnData, chain: Path, genomes: tuple[object, object], is_refused: bool) -> None:
+    query = on(REFERENCE)
+    for data, genome in zip((query, reference), genomes, strict=True):
+        if genome is not None:
+            data.uns["genome"] = genome
+    if not is_refused:
+        assert match_peaks(query, reference).uns["genome"] == genomes[0]
+        return
+    expected = f"genome build '{genomes[0]}' .*the reference's of '{genomes[1]}'; expected the same.*as chain="
+    with pytest.raises(ValueError, match=expected):
+        match_peaks(query, reference)
+    with pytest.raises(ValueError, match="No query peak overlaps"):
+        match_peaks(query, reference, chain=chain)
+
+
+def peaks(folder: Path, name: str) -> pd.DataFrame:
+    return read_h5ad(folder / f"{name}.h5ad", backed="r").var[["chrom", "start", "end"]]
+
+
+def named(peaks: pd.DataFrame) -> AnnData:
+    names = peaks["chrom"].astype(str) + ":" + peaks["start"].astype(str) + "-" + peaks["end"].astype(str)
+    return on(names.unique().tolist())
+
+
+def moved(peaks: pd.DataFrame, offset: object) -> pd.DataFrame:
+    return peaks.assign(start=np.maximum(peaks["start"] + offset, 0), end=peaks["end"] + offset)
+
+
+def other_build(peaks: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Move every contig by an offset of its own, as that of hg38 against hg19."""
+    offset = {contig: rng.integers(10_000, 600_000) for contig in peaks["chrom"].unique()}
+    return moved(peaks, peaks["chrom"].astype(str).map(offset).astype(np.int64))
+
+
+GRANJA, CELL_LINES = "granja2019_bmmc_10x_hg19", "celllines_gm_hek_k562_h1_hg19"
+
+
+@pytest.mark.parametrize("mode", ["sum", "best"])
+def test_another_build_is_refused(shared_data: Path, mode: str) -> None:
+    hg19 = peaks(shared_data, GRANJA)
+    expected = (
+        r"0\.\d\d% of 10000 query peaks overlap a reference peak, and 0\.\d\d% do by chance.* at least twice .*"
+        r"The query has 10000 peaks such as chr1:\d+-.*, the reference 10000 peaks such as chr1:845364-.*as chain="
+    )
+    with pytest.raises(ValueError, match=expected):
+        match_peaks(named(other_build(hg19, np.random.default_rng(0))), named(hg19), mode=mode)
+
+
+def test_another_species_is_refused(shared_data: Path) -> None:
+    human, mouse = peaks(shared_data, CELL_LINES), peaks(shared_data, "chen2019_cortex_snareseq_mm10_atac")
+    with pytest.raises(ValueError, match="do by chance"):
+        match_peaks(named(mouse), named(human))
+
+
+def test_lifted_over_to_the_other_build(shared_data: Path, tmp_path: Path) -> None:
+    hg19 = peaks(shared_data, GRANJA)
+    rng = np.random.default_rng(0)
+    contigs = hg19["chrom"].astype(str).unique().tolist()
+    offset = dict(zip(contigs, rng.integers(10_000, 600_000, len(contigs)).tolist(), strict=True))
+    (tmp_path / "there.chain").write_text(
+        "".join(
+            f"chain 1 {contig} 300000000 + 0 250000000 {contig} 300000000 + {by} {250_000_000 + by} 1\n250000000\n\n"
+            for contig, by in offset.items()
+        )
+    )
+    there = moved(hg19, hg19["chrom"].astype(str).map(offset).astype(np.int64))
+    matched = match_peaks(named(hg19), named(there), chain=tmp_path / "there.chain")
+    assert matched.X.toarray().tolist() == named(there).X.tolist()
+    assert matched.uns["match_peaks"]["n_lifted"] == 10_000
+    with pytest.raises(ValueError, match="Check that the chain leads the right way"):
+        match_peaks(named(there), named(hg19), chain=tmp_path / "there.chain")
+
+
+def test_peaks_called_again_are_accepted(shared_data: Path) -> None:
+    rng = np.random.default_rng(0)
+    hg19 = peaks(shared_data, GRANJA)
+    again = hg19[rng.random(len(hg19)) > 0.2]
+    again = again.assign(
+        start=again["start"] + rng.integers(-100, 101, len(again)),
+        end=again["end"] + rng.integers(-100, 101, len(again)),
+    )
+    added = moved(hg19.sample(2_000, random_state=0), 5_000_000)
+    found = match_peaks(named(pd.concat([again, added])), named(hg19)).uns["match_peaks"]
+    assert found["n_matched_query"] == pytest.approx(len(again), rel=0.01)
+    assert found["expected_by_chance"] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("query", "reference", "observed", "expected"),
+    [(GRANJA, CELL_LINES, 0.0515, 0.0100), (CELL_LINES, GRANJA, 0.0176, 0.0034)],
+)
+def test_other_cells_of_the_same_build_are_accepted(
+    shared_data: Path, query: str, reference: str, observed: float, expected: float
+) -> None:
+    found = match_peaks(named(peaks(shared_data, query)), named(peaks(shared_data, reference))).uns["match_peaks"]
+    assert found["n_matched_query"] / found["n_query"] == pytest.approx(observed, abs=1e-4)
+    assert found["expected_by_chance"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_real_platforms(shared_data: Path) -> None:
