@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 
 from . import _logging as logg
@@ -111,51 +109,6 @@ def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: s
         f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
     )
     raise KeyError(msg)
-
-
-def counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
-    """Return the validated counts as canonical CSR float32, whatever ``X`` is (dense, CSR, CSC, backed, Dask).
-
-    Parameters
-    ----------
-    adata
-        Annotated cells × peaks.
-    layer
-        Layer to take instead of ``X``.
-
-    Raises
-    ------
-    ValueError
-        There are no counts, or some are negative, NaN or infinite.
-    KeyError
-        Unknown layer.
-    """
-    if layer is not None and layer not in adata.layers:
-        msg = f"Did not find .layers[{layer!r}], only {sorted(adata.layers)}."
-        raise KeyError(msg)
-    X: Any = adata.X if layer is None else adata.layers[layer]
-    if X is None:
-        msg = "The AnnData has no counts (.X is None). Pass layer= the one that holds them."
-        raise ValueError(msg)
-    if hasattr(X, "compute"):
-        X = X.compute()
-    if hasattr(X, "to_memory"):
-        X = X.to_memory()
-    elif not sp.issparse(X):
-        X = np.asarray(X[()])
-    csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
-    csr.sum_duplicates()
-    csr.eliminate_zeros()
-    if not np.isfinite(csr.data).all():
-        msg = "The counts hold NaN or infinite values; expected finite ones. Replace them, e.g. with numpy.nan_to_num."
-        raise ValueError(msg)
-    if (csr.data < 0).any():
-        msg = (
-            f"The counts hold negative values (smallest {csr.data.min():g}); expected raw or binary counts. "
-            "Pass layer= the one that holds them if .X is scaled."
-        )
-        raise ValueError(msg)
-    return csr
 
 
 def require_unique_peaks(adata: AnnData, what: str = "data") -> None:

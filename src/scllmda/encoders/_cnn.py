@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..factorisation import fit
+from ..factorisation import InMemory, fit, margins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -250,14 +250,15 @@ def _targets(
     X: sp.csr_matrix, n_loadings: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Return targets (n_peaks, 1 + k), peaks' counts (n_peaks,) and importance of targets (1 + k,) of open peaks."""
-    fitted = fit(X, n_loadings, rng=rng)
-    counts = fitted.peak_mass * X.sum()
-    loadings = fitted.peaks / np.sqrt(fitted.peak_mass)[:, None]
-    targets = np.column_stack([np.log(fitted.peak_mass), loadings])
+    blocks = InMemory(X)
+    expected = margins(blocks)
+    fitted = fit(blocks, expected, n_loadings, rng=rng)
+    counts = expected.rate * X.sum()
+    targets = np.column_stack([np.log(expected.rate), fitted.decoder.loadings])
     targets -= np.average(targets, axis=0, weights=counts)
     # Loadings are to scale already.
     targets[:, 0] /= np.sqrt(np.average(targets[:, 0] ** 2, weights=counts)) or 1
-    variance = (fitted.cells.astype(np.float64) ** 2).sum(axis=0)
+    variance = expected.exposure @ fitted.cells.astype(np.float64) ** 2
     signal = np.maximum(variance - np.median(variance), 0)
     signal /= signal.sum() or 1
     return targets, counts, np.concatenate([[1], signal]) / 2

@@ -1,12 +1,26 @@
 """Cells × peaks as a low-rank model: sequence as prior, counts as evidence.
 
-Holds the closed-form factorisation on sparse arrays (numpy, scipy). No torch, no AnnData.
+Holds the factorisation and the mapping of new cells on sparse arrays (numpy, scipy). No torch, no AnnData.
 """
 
 from __future__ import annotations
 
-from ._fit import Factorisation, evident_peaks, fit
-from ._pearson import PearsonResiduals
-from ._sequence_prior import SequencePrior
+from ._blocks import Blocks, InMemory
+from ._decoder import CellMapper, Decoder
+from ._fit import Factorisation, fit
+from ._margins import Margins, margins, open_counts
+from ._sequence_prior import SequencePrior, tells_peaks_apart
 
-__all__ = ["Factorisation", "PearsonResiduals", "SequencePrior", "evident_peaks", "fit"]
+__all__ = [
+    "Blocks",
+    "CellMapper",
+    "Decoder",
+    "Factorisation",
+    "InMemory",
+    "Margins",
+    "SequencePrior",
+    "fit",
+    "margins",
+    "open_counts",
+    "tells_peaks_apart",
+]

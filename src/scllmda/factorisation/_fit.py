@@ -1,155 +1,155 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from ._pearson import PearsonResiduals
-from ._sequence_prior import SequencePrior, SequencePriorFitter
+from ._blocks import Blocks
+from ._decoder import CellMapper, Decoder
+from ._margins import Margins
+from ._sequence_prior import SequencePrior, SequencePriorFitter, tells_peaks_apart
+from ._shrinkage import Shrinkage
+from ._start import svd
+from ._sweep import sweep
 
 Float = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Factorisation:
-    """Pearson residuals (n_cells, n_peaks) ≈ ``cells @ peaks.T``, with the prior of the peaks' loadings."""
+    """Log fold changes of openness over the base rates (n_cells, n_peaks) ≈ ``cells @ decoder.loadings.T``."""
 
-    cells: Float
-    """(n_cells, k): cell embedding; columns orthogonal, largest first."""
-    peaks: Float
-    """(n_peaks, k): peak loadings; columns orthonormal; zero for peaks that were no evidence."""
-    peak_mass: Float
-    """(n_peaks,): each peak's share of all counts, the base rate; zero likewise."""
-    prior: SequencePrior | None
-    """From sequence to loadings divided by the root of ``peak_mass``; None without sequence."""
+    cells: NDArray[np.float32]
+    """(n_cells, k): cell embedding, the dimensions that matter most first."""
+    decoder: Decoder
 
 
 def fit(
-    X: sp.csr_matrix,
+    counts: Blocks,
+    margins: Margins,
     n_components: int,
     *,
     embeddings: Float | None = None,
-    domain: NDArray[np.generic] | None = None,
     n_iterations: int = 12,
     rng: np.random.Generator,
 ) -> Factorisation:
-    r"""Factorise binary cells × peaks with sequence as the prior of the peaks' loadings.
+    r"""Factorise cells × peaks with sequence as the prior of the peaks' loadings.
 
-    The model is logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j, with w_j ~ N(0, Λ) and
-    v_i ~ N(0, T), both diagonal. To second order around the base rates it is least squares on Pearson residuals,
-    solved by alternating posterior means (variational Bayes, Bishop 1999; Lim & Teh 2007) from a truncated SVD. With c
-    counts, evidence E per count and prior variance V, an effect moves from its prior mean to what the counts say by
-    c E / (c E + 1 / V): evidence for open peaks and deep cells, prior for the rest. Λ and T are mean posterior squares
-    (empirical Bayes), T around g as fitted to other peaks, so sequence counts for as much as it predicts. The embedding
-    is then the least-squares one given the loadings: they are kept from noise, and no cell is pulled to the origin.
+    The model is logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j, with w_j ~ N(0, V) and v_i ~
+    N(0, T). To second order around the base rates (where openness is rare, Bernoulli and Poisson likelihoods agree) it
+    is weighted least squares on counts − expected counts, a sparse matrix minus a term of low rank, solved by
+    alternating posterior means (variational Bayes, Bishop 1999; Lim & Teh 2007) from a truncated SVD of Pearson
+    residuals. V and T are mean posterior second moments (empirical Bayes), T around g as fitted to other peaks:
+    sequence counts for as much as it predicts, and rare peaks and shallow cells are shrunk most.
+
+    Each alternation is one pass over the counts. Cost grows with non-zeros × k + (cells + peaks) × k².
 
     Parameters
     ----------
-    X
-        (n_cells, n_peaks) binary counts.
+    counts
+        (n_cells, n_peaks), binary or counts.
+    margins
+        Their independence model.
     n_components
-        Latent dimensions; at most ``min(X.shape)`` are returned.
+        k. Columns beyond the smaller dimension of ``counts`` are zero.
     embeddings
-        (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. None for counts alone.
-    domain
-        (n_cells,) domain of each cell. Only peaks open in every domain are evidence then: a peak that one platform
-        never called says which platform a cell is from, not what it is. None to use every open peak.
+        (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. None for counts alone, as are
+        embeddings that do not tell peaks apart.
     n_iterations
-        Alternations after the SVD; 0 leaves the SVD as it is. Fixed, without a look at any label: on real data the
-        likelihood of held-out counts has all but settled by 12, and much longer runs switch off whole dimensions.
+        Alternations, at least 1. Fixed, without a look at any label: the likelihood of held-out counts rises to a
+        plateau that does not fall, and is all but reached by 12; much longer runs switch off whole dimensions, and with
+        them rare types.
     rng
         Starts the SVD and draws the folds of g.
     """
-    evident = evident_peaks(X, domain)
-    residuals = PearsonResiduals.of(X[:, evident])
-    if embeddings is not None and not np.isfinite(embeddings[evident]).all(axis=1).any():
+    rate, evident = margins.rate, margins.rate > 0
+    if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
         embeddings = None
-    n_components = min(n_components, min(residuals.shape))
-    root_mass = residuals.root_peak_mass[:, None]
-    cell_mass = residuals.root_cell_mass[:, None] ** 2
-    cell_counts = cell_mass * residuals.total
-    peak_counts = root_mass**2 * residuals.total
-    fitter = None if embeddings is None else SequencePriorFitter(embeddings[evident], peak_counts[:, 0], rng)
-    expected: Float = np.zeros((1, n_components))
+    fitter = None
+    if embeddings is not None:
+        fitter = SequencePriorFitter(embeddings, rate * margins.exposure.sum(), rng)
+    # Peaks that are seen from the same views share a posterior covariance, up to their rates.
+    views_of_group, group = np.unique(margins.expected > 0, axis=1, return_inverse=True)
+    groups = [(np.flatnonzero(evident & (group.ravel() == g)), v) for g, v in enumerate(views_of_group.T)]
 
-    scores, singular = residuals.svd(n_components, rng)
-    cells: Float = scores * singular
-    peaks = _divide(residuals.transposed_times(scores), singular)
-    cell_gram = np.diag(singular**2)
-    cell_variance: Float = singular**2
-    peak_variance: Float = np.ones(n_components)
-    for _ in range(n_iterations):
-        rotation, evidence = _diagonalise(cell_gram)
-        cells, cell_variance, peak_variance = cells @ rotation, *_rotate(rotation, cell_variance, peak_variance)
-        effects = _divide(residuals.transposed_times(cells), evidence) / root_mass
+    k = n_components
+    step = svd(counts, margins, k, rng)
+    # Shallow cells are noise before they have been shrunk: the first prior is from deep ones.
+    step = replace(step, covariance=step.grams.sum(axis=0) / (margins.exposure.sum() or 1))
+    peak_covariance: Float = np.eye(k)
+    loadings, expected = np.zeros_like(step.pull), np.zeros_like(step.pull)
+    for _ in tqdm(range(n_iterations), desc="cell embeddings", unit="pass", disable=None):
         if fitter is not None:
-            _, expected = fitter(effects)
-        trust = _trust(peak_counts * evidence * peak_variance)
-        deviation = trust * (effects - expected)
-        spread = _divide(trust, peak_counts * evidence)
-        peaks = root_mass * (expected + deviation)
-        peak_variance = (deviation**2 + spread).mean(axis=0)
-        peak_gram = peaks.T @ peaks + np.diag((root_mass**2 * spread).sum(axis=0))
+            _, expected = _fit_prior(fitter, step.pull, step.grams.sum(axis=0), rate)
+        square, designs = np.zeros((k, k)), np.zeros((len(margins.expected), k, k))
+        for peaks, views in groups:
+            gram = step.grams[views].sum(axis=0)
+            shrinkage = Shrinkage(gram, peak_covariance)
+            ahead = rate[peaks, None] * (expected[peaks] @ gram)
+            deviation = shrinkage.mean(step.pull[peaks] - ahead, rate[peaks])
+            loadings[peaks] = expected[peaks] + deviation
+            square += deviation.T @ deviation + shrinkage.covariance(rate[peaks], np.ones(len(peaks)))
+            for view in np.flatnonzero(views):
+                weights = margins.expected[view, peaks]
+                designs[view] += (weights[:, None] * loadings[peaks]).T @ loadings[peaks]
+                designs[view] += shrinkage.covariance(rate[peaks], weights)
+        peak_covariance = square / evident.sum()
+        rules = [Shrinkage(design, step.covariance) for design in designs]
+        step = sweep(counts, margins, loadings, rules, k)
 
-        rotation, evidence = _diagonalise(peak_gram)
-        peaks, cell_variance, peak_variance = peaks @ rotation, *_rotate(rotation, cell_variance, peak_variance)
-        trust = _trust(cell_counts * evidence * cell_variance)
-        spread = _divide(trust, cell_counts * evidence)
-        cells = trust * _divide(residuals.times(peaks), evidence)
-        cell_variance = (_divide(cells**2, cell_mass) + spread).mean(axis=0)
-        cell_gram = cells.T @ cells + np.diag((cell_mass * spread).sum(axis=0))
-
-    cells = residuals.times(peaks) @ np.linalg.pinv(peaks.T @ peaks, hermitian=True)
-    scores, singular, peaks = _canonical(cells, peaks)
-    cells = scores * singular
-    cells[residuals.root_cell_mass == 0] = 0
-    all_peaks = np.zeros((X.shape[1], n_components), dtype=np.float32)
-    all_peaks[evident] = peaks
-    peak_mass = np.zeros(X.shape[1], dtype=np.float32)
-    peak_mass[evident] = root_mass[:, 0] ** 2
-    prior: SequencePrior | None = None
-    if fitter is not None:
-        prior, _ = fitter(_divide(residuals.transposed_times(scores), singular) / root_mass)
-    return Factorisation(cells.astype(np.float32), all_peaks, peak_mass, prior)
-
-
-def evident_peaks(X: sp.csr_matrix, domain: NDArray[np.generic] | None) -> NDArray[np.intp]:
-    """Return the positions of the peaks that are open in some cell of every domain."""
-    if domain is None:
-        domain = np.zeros(X.shape[0], dtype=np.int8)
-    open_in = [np.asarray(X[domain == d].sum(axis=0)).ravel() > 0 for d in np.unique(domain)]
-    return np.flatnonzero(np.logical_and.reduce(open_in))
+    gauge, inverse = _canonical_gauge(step.cells, margins.exposure, loadings, rate)
+    gram = inverse @ step.grams.sum(axis=0) @ inverse.T
+    decoder = Decoder(
+        loadings=(loadings @ gauge).astype(np.float32),
+        rate=rate.astype(np.float32),
+        evidence=rate.astype(np.float32),
+        cell_covariance=inverse @ step.covariance @ inverse.T,
+        peak_covariance=gauge.T @ peak_covariance @ gauge,
+        cell_gram=gram,
+        prior=None if fitter is None else _fit_prior(fitter, step.pull @ inverse.T, gram, rate)[0],
+    )
+    return Factorisation(_map(counts, margins, decoder), decoder)
 
 
-def _trust(odds: Float) -> Float:
-    """Return the weight of the evidence, given its precision in units of the prior's."""
-    return odds / (odds + 1)
+def _fit_prior(fitter: SequencePriorFitter, pull: Float, gram: Float, rate: Float) -> tuple[SequencePrior, Float]:
+    """Fit g to the least-squares loadings, in the axes in which they are independent.
+
+    Returns
+    -------
+    g, and its value (n_peaks, k) for each peak as fitted to other peaks.
+    """
+    evidence, axes = np.linalg.eigh(gram)
+    solvable = evidence > 1e-9 * max(evidence.max(), 1e-300)
+    scale = np.divide(1.0, evidence, out=np.zeros_like(evidence), where=solvable)
+    per_rate = np.divide(1.0, rate, out=np.zeros_like(rate), where=rate > 0)
+    prior, held_out = fitter(per_rate[:, None] * (pull @ axes) * scale)
+    return prior.rotate(axes.T), held_out @ axes.T
 
 
-def _diagonalise(gram: Float) -> tuple[Float, Float]:
-    """Return the rotation that makes a Gram matrix diagonal, and its diagonal, largest first."""
-    values, vectors = np.linalg.eigh(gram)
-    return vectors[:, ::-1], np.maximum(values[::-1], 0)
+def _canonical_gauge(cells: Float, exposure: Float, loadings: Float, rate: Float) -> tuple[Float, Float]:
+    """Return A and its (pseudo-)inverse, so that ``loadings @ A`` and ``cells @ inverse.T`` are in canonical form.
+
+    That of an SVD of the fitted residuals: loadings orthonormal under the base rates, cells orthogonal under the
+    exposures, largest first, the largest loading of each dimension positive.
+    """
+    weighted = np.sqrt(rate)[:, None] * loadings
+    q, r = np.linalg.qr(weighted)
+    _, vectors = np.linalg.eigh(r @ ((exposure[:, None] * cells).T @ cells) @ r.T)
+    axes = q @ vectors[:, ::-1]
+    axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    return np.linalg.pinv(weighted, rcond=1e-7) @ axes, axes.T @ weighted
 
 
-def _rotate(rotation: Float, *variances: Float) -> list[Float]:
-    """Return the diagonals of rotated diagonal covariances."""
-    return [variance @ rotation**2 for variance in variances]
-
-
-def _canonical(cells: Float, loadings: Float) -> tuple[Float, Float, Float]:
-    """Return U, S, V of ``cells @ loadings.T``, signs fixed so that each column of U has its largest entry positive."""
-    q_cells, r_cells = np.linalg.qr(cells)
-    q_peaks, r_peaks = np.linalg.qr(loadings)
-    u, s, vt = np.linalg.svd(r_cells @ r_peaks.T)
-    U, V = q_cells @ u, q_peaks @ vt.T
-    sign = np.where(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])] < 0, -1.0, 1.0)
-    return U * sign, s, V * sign
-
-
-def _divide(numerator: Float | float, denominator: Float) -> Float:
-    """Divide; zero where the denominator is (next to) zero."""
-    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), denominator)
-    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 1e-12)
+def _map(counts: Blocks, margins: Margins, decoder: Decoder) -> NDArray[np.float32]:
+    mappers = [CellMapper(decoder, expected) for expected in margins.expected]
+    cells = np.zeros((counts.shape[0], decoder.loadings.shape[1]), dtype=np.float32)
+    first = 0
+    for X in counts:
+        view = margins.view[first : first + X.shape[0]]
+        for v in np.unique(view):
+            here = np.flatnonzero(view == v)
+            cells[first + here] = mappers[v](X[here])
+        first += X.shape[0]
+    return cells

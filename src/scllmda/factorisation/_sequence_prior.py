@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,23 @@ class SequencePrior:
     """(d,): their standard deviation."""
     weights: Float
     """(d, k)."""
-    held_out_r2: Float
-    """(k,): share of the loadings' weighted variance explained on held-out peaks; 0 where g is not used."""
+    held_out_r2: float
+    """Share of the loadings' weighted variance explained on held-out peaks."""
 
     def __call__(self, embeddings: Float) -> Float:
         """Return the expected loadings (n_peaks, k); zero for peaks without a sequence (rows of NaN)."""
         standardised = np.nan_to_num((embeddings - self.mean) / self.scale)
         return standardised @ self.weights
+
+    def rotate(self, rotation: Float) -> SequencePrior:
+        """Return the prior of ``loadings @ rotation`` (k, k)."""
+        return replace(self, weights=self.weights @ rotation)
+
+
+def tells_peaks_apart(embeddings: Float) -> bool:
+    """Return whether known embeddings (n_peaks, d) differ: a prior cannot be fitted to none, or to a constant."""
+    known = embeddings[np.isfinite(embeddings).all(axis=1)]
+    return len(known) > 0 and bool((known != known[0]).any())
 
 
 class SequencePriorFitter:
@@ -93,7 +103,8 @@ class SequencePriorFitter:
         used = r2 > 0
         values, vectors = self._eigen_all
         weights = vectors @ ((vectors.T @ total) / (np.maximum(values, 0)[:, None] + self._strengths[best]))
-        prior = SequencePrior(self._mean, self._scale, weights * used, np.where(used, r2, 0))
+        explained = (null * np.where(used, r2, 0)).sum() / (null.sum() or 1.0)
+        prior = SequencePrior(self._mean, self._scale, weights * used, float(explained))
         held_out_values = np.zeros(loadings.shape, dtype=np.float32)
         held_out_values[self._known] = predictions[best, :, columns].T * used
         return prior, held_out_values

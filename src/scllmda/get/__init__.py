@@ -1,6 +1,6 @@
 """Read-only views of what the tools wrote and of what there is.
 
-Holds functions that return tables and change nothing. No computation.
+Holds functions that return something new and change nothing. No computation.
 """
 
 from __future__ import annotations
@@ -8,5 +8,6 @@ from __future__ import annotations
 from ._annotation import annotation
 from ._encoders import encoders
 from ._methods import methods
+from ._portable_reference import portable_reference
 
-__all__ = ["annotation", "encoders", "methods"]
+__all__ = ["annotation", "encoders", "methods", "portable_reference"]

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from .. import _logging as logg
 from .._anndata import load, obs_column, read, require_unique_peaks, resolve, write_slots
-from .._keys import SEQUENCE, peak_embedding
-from ..factorisation import fit
 from ..methods import annotate_cells, make_recipe
-from ..pp import match_peaks, peak_sequences
 from ._annotation_slots import annotation_slots
-from ._cell_embeddings import binary_counts, has_known_base, peak_embeddings, require_evidence, tells_peaks_apart
-from ._embed_peaks import embed_peaks, pick_encoder
-from ._labels import Labels, encode_batches, encode_labels, require_query
+from ._embed_jointly import embed_in_frozen_space, embed_one_object, embed_two_objects
+from ._embed_peaks import pick_encoder
+from ._labels import encode_batches, encode_labels, require_query
 from ._params import require_positive, require_slot_name, storable
+from ._sequences import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,21 +24,6 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from ..encoders import PeakEncoder
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Reference and query cells on shared peaks."""
-
-    X: sp.csr_matrix
-    """(n_cells, n_peaks) binary."""
-    labels: Labels
-    batch: NDArray[np.integer] | None
-    peaks: list[AnnData]
-    """Objects whose ``.var`` and ``.varm`` describe the peaks, to be asked in this order."""
-    written: NDArray[np.integer]
-    """Positions of the cells of the object that is written to."""
-    coverage: dict[str, Any]
 
 
 def annotate(
@@ -61,6 +41,8 @@ def annotate(
     n_latent: int = 64,
     n_neighbors: int = 15,
     min_overlap: float = 0.5,
+    chain: str | PathLike[str] | None = None,
+    frozen: bool = False,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -101,6 +83,13 @@ def annotate(
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
     min_overlap
         Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
+    chain
+        UCSC chain file from the query's genome build to the reference's; as there.
+    frozen
+        Map the query to the space that :func:`scllmda.tl.cell_embeddings` fitted to the reference
+        (:func:`scllmda.tl.map_cells`) instead of embedding both jointly: quicker, and a cell's vector does not depend
+        on the other query cells, but less accurate. Always so if the reference has no counts
+        (:func:`scllmda.get.portable_reference`).
     key_added
         Prefix of the slots.
     rng
@@ -160,38 +149,56 @@ def annotate(
     require_slot_name(key_added)
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
-    start = logg.info("annotating")
-    if reference is None:
-        cells = _one_object(data, target, labels_key, unlabeled, batch_key, layer)
-    else:
-        cells = _two_objects(target, load(reference), labels_key, unlabeled, batch_key, layer, min_overlap, mod)
-    is_query = cells.labels.codes < 0
-    evident = require_evidence(cells.X, is_query)
-    embeddings, source = _sequence(cells.peaks, cells.X[~is_query], encoder, genome)
-    if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
-        embeddings, source = None, "none"
-
     generator = np.random.default_rng(rng)
-    n_query = int(is_query.sum())
+    start = logg.info("annotating")
+    sequences = Sequences(encoder, genome)
+    if reference is None:
+        labels = encode_labels(obs_column(data, target, labels_key), unlabeled)
+        require_query(labels.codes, labels_key, unlabeled)
+        batch = (
+            None if batch_key is None else encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
+        )
+        require_unique_peaks(target)
+        embedded = embed_one_object(target, labels.codes, sequences, layer, n_latent, generator)
+        codes, written = labels.codes, np.arange(target.n_obs)
+    else:
+        if target.n_obs == 0:
+            msg = "The query has no cells; expected at least one."
+            raise ValueError(msg)
+        reference_data = load(reference)
+        known = read(reference_data, mod=mod)
+        labels = encode_labels(obs_column(reference_data, known, labels_key), unlabeled)
+        labelled = np.flatnonzero(labels.codes >= 0)
+        batch = None
+        if batch_key is not None:
+            batch = encode_batches(obs_column(reference_data, known, batch_key, parameter="batch_key"))
+            batch = np.concatenate([batch[labelled], np.full(target.n_obs, -1)])
+        codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
+        written = np.arange(len(labelled), len(codes))
+        pairing = {"min_overlap": min_overlap, "chain": chain}
+        if (known.X is None and layer is None) or frozen:
+            embedded = embed_in_frozen_space(target, known, labelled, sequences, layer, pairing)
+        else:
+            embedded = embed_two_objects(target, known, labelled, sequences, layer, pairing, n_latent, generator)
+    n_query = int((codes < 0).sum())
     logg.info(
-        f"    {n_query} query and {len(is_query) - n_query} reference cells, {len(evident)} peaks open in both, "
-        f"sequence: {source}, method: {method}"
+        f"    {n_query} query and {len(codes) - n_query} reference cells, {embedded.coverage['n_used']} peaks used, "
+        f"sequence: {embedded.coverage['sequence']}, method: {method}"
     )
-    fitted = fit(cells.X, n_latent, embeddings=embeddings, domain=is_query, rng=generator)
     annotation = annotate_cells(
-        fitted.cells,
-        cells.labels.codes,
-        len(cells.labels.classes),
+        embedded.cells,
+        codes,
+        len(labels.classes),
         method=method,
         recipe=recipe,
         n_neighbors=n_neighbors,
-        batch=cells.batch,
+        batch=batch,
         rng=generator,
         device=device,
     )
-    known: dict[str, Any] = {"n_cells": len(is_query) - n_query, "labels_key": labels_key}
+    kept: dict[str, Any] = {"n_cells": len(codes) - n_query, "labels_key": labels_key}
     if reference is not None:
-        known |= {"X_da": annotation.aligned[~is_query], "codes": cells.labels.codes[~is_query]}
+        kept |= {"X_da": annotation.aligned[codes >= 0], "codes": codes[codes >= 0]}
     uns = {
         "params": storable(
             method=method,
@@ -201,89 +208,14 @@ def annotate(
             unlabeled=unlabeled,
             batch_key=batch_key,
             layer=layer,
-            n_latent=n_latent,
+            n_latent=embedded.cells.shape[1],
             n_neighbors=n_neighbors,
             min_overlap=min_overlap,
             rng=rng,
         ),
-        "coverage": {**cells.coverage, "n_used": len(evident), "sequence": source},
-        "reference": known,
+        "coverage": embedded.coverage,
+        "reference": kept,
     }
-    slots = annotation_slots(key_added, annotation, cells.labels.classes, cells.written, target.obs_names, uns)
+    slots = annotation_slots(key_added, annotation, labels.classes, written, target.obs_names, uns)
     write_slots(target, slots, start=start)
     return data if copy else None
-
-
-def _one_object(
-    data: AnnData | MuData, adata: AnnData, labels_key: str, unlabeled: str, batch_key: str | None, layer: str | None
-) -> _Cells:
-    """Take labelled and unlabelled cells of the same object."""
-    labels = encode_labels(obs_column(data, adata, labels_key), unlabeled)
-    require_query(labels.codes, labels_key, unlabeled)
-    batch = None if batch_key is None else encode_batches(obs_column(data, adata, batch_key, parameter="batch_key"))
-    require_unique_peaks(adata)
-    X = binary_counts(adata, layer)
-    return _Cells(X, labels, batch, [adata], np.arange(adata.n_obs), {"n_peaks": adata.n_vars})
-
-
-def _two_objects(
-    query: AnnData,
-    reference_data: AnnData | MuData,
-    labels_key: str,
-    unlabeled: str,
-    batch_key: str | None,
-    layer: str | None,
-    min_overlap: float,
-    mod: str,
-) -> _Cells:
-    """Put the query on the reference's peaks, behind the reference's labelled cells."""
-    reference = read(reference_data, mod=mod)
-    if query.n_obs == 0:
-        msg = "The query has no cells; expected at least one."
-        raise ValueError(msg)
-    labels = encode_labels(obs_column(reference_data, reference, labels_key), unlabeled)
-    batch = None
-    if batch_key is not None:
-        batch = encode_batches(obs_column(reference_data, reference, batch_key, parameter="batch_key"))
-    matched = match_peaks(query, reference, min_overlap=min_overlap, layer=layer)
-    labelled = np.flatnonzero(labels.codes >= 0)
-    known = binary_counts(reference, layer)[labelled]
-    X = sp.csr_matrix(sp.vstack([known, binary_counts(matched)]))
-    unknown = np.full(query.n_obs, -1)
-    return _Cells(
-        X,
-        Labels(np.concatenate([labels.codes[labelled], unknown]), labels.classes),
-        None if batch is None else np.concatenate([batch[labelled], unknown]),
-        [reference, query] if query.var_names.equals(reference.var_names) else [reference],
-        np.arange(len(labelled), X.shape[0]),
-        {"n_peaks": reference.n_vars, **matched.uns["match_peaks"]},
-    )
-
-
-def _sequence(
-    objects: list[AnnData], known: sp.csr_matrix, encoder: PeakEncoder, genome: Any
-) -> tuple[NDArray[np.float32] | None, str]:
-    """Return peak embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence.
-
-    Encoders that learn from openness learn from ``known``, the counts of the reference.
-    """
-    key = peak_embedding(encoder.name)
-    for peaks in objects:
-        if key in peaks.varm:
-            return peak_embeddings(peaks, key), f".varm[{key!r}]"
-    with_sequence = [peaks for peaks in objects if SEQUENCE in peaks.var]
-    if not with_sequence and genome is None:
-        return None, "none"
-    # A scratch object, so that nothing is written to the user's.
-    scratch = AnnData(known, var=(with_sequence or objects)[0].var.copy())
-    if not with_sequence:
-        peak_sequences(scratch, genome, missing="n")
-    source = f".var[{SEQUENCE!r}]" if with_sequence else "genome"
-    if not has_known_base(scratch.var[SEQUENCE]).any():
-        msg = (
-            f"None of the {scratch.n_vars} peaks (first: {scratch.var_names[0]!r}) has a known base, sequence from "
-            f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on."
-        )
-        raise ValueError(msg)
-    embed_peaks(scratch, encoder)
-    return peak_embeddings(scratch, key), source

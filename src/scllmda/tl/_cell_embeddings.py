@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _logging as logg
-from .._anndata import counts, obs_column, resolve, write_slots
+from .._anndata import obs_column, resolve, write_slots
+from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING, SEQUENCE
-from ..factorisation import evident_peaks, fit
+from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
+from ._decoder_slots import decoder_slots
 from ._labels import encode_batches
 from ._params import require_positive, require_slot_name, storable
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RECIPES = ("default", "published")
+LIKELIHOODS = ("bernoulli", "poisson")
+DOMAIN_PEAKS = ("shared", "union")
 
 
 def cell_embeddings(
@@ -29,6 +33,9 @@ def cell_embeddings(
     use_varm: str | None = None,
     layer: str | None = None,
     domain_key: str | None = None,
+    domain_peaks: str = "shared",
+    batch_key: str | None = None,
+    likelihood: str = "bernoulli",
     n_latent: int = 128,
     recipe: str = "default",
     n_epochs: int = 400,
@@ -48,16 +55,27 @@ def cell_embeddings(
     Parameters
     ----------
     adata
-        Cells × peaks; counts are binarised.
+        Cells × peaks, in memory, backed or with a Dask array: rows are read block by block, once per pass, and memory
+        does not grow with the counts.
     use_varm
         Key of ``.varm`` with peak embeddings. None takes the one that :func:`scllmda.tl.embed_peaks` wrote, or counts
         alone if there is none.
     layer
         Layer with the counts, ``.X`` if None.
     domain_key
-        Column of ``.obs`` with domains (platform, reference and query). Peaks closed in a whole domain are no evidence.
+        Column of ``.obs`` with domains (platform, reference and query).
+    domain_peaks
+        Of cells in several domains. "shared": peaks closed in a whole domain are no evidence at all. "union": they are
+        evidence on cells of the domains that have them, as after joining two peak sets, where the zeros of the other
+        are no measurement.
+    batch_key
+        Column of ``.obs`` with batches that get base rates of their own. Off by default: where batches differ in their
+        proportions of cell types it takes those for a batch effect.
+    likelihood
+        "bernoulli": a peak is open or not, counts are binarised. "poisson": counts as they are. Binarised counts told
+        cell types apart better wherever it was measured.
     n_latent
-        Dimensions; 128 as in scLLMDA. Fewer if there are fewer cells or peaks.
+        Dimensions; 128 as in scLLMDA. Those that the counts do not support are shrunk to next to nothing.
     recipe
         "default" or "published".
     n_epochs
@@ -75,15 +93,18 @@ def cell_embeddings(
 
     Returns
     -------
-    None, or the copy if ``copy``. Sets:
+    None, or the copy if ``copy``. Sets
 
     ``.obsm[key_added]``
-        float32, cells × latent dimensions, largest first; zero for cells without any open peak.
+        (n_cells, n_latent), float32: the cells, w_j, posterior means; zero for cells without evidence.
     ``.varm[key_added]``
-        float32, peaks × latent dimensions: the decoder's peak loadings; zero for peaks that were no evidence.
+        (n_peaks, n_latent), float32: the peaks, g + v_i, orthonormal under the base rates; zero for peaks that are no
+        evidence. A cell opens a peak about 1 + w_j · (g + v_i) times as often as its depth and the base rate say.
     ``.uns[key_added]``
-        ``params`` and the rest of the frozen decoder: ``peak_mass`` (n_peaks,); with sequence ``prior``, the network g:
-        ``mean``, ``scale`` (d,), ``weights`` (d, k), ``held_out_r2`` (k,). With the published recipe ``history``.
+        ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``rate`` (n_peaks,), the peaks' base rates;
+        ``cell_covariance``, ``peak_covariance`` and ``cell_gram`` (n_latent, n_latent), the priors and the evidence
+        behind the loadings; with sequence ``prior``, g as a linear map: ``mean`` and ``scale`` (d,) of the peak
+        embeddings, ``weights`` (d, n_latent), ``held_out_r2``. With the published recipe ``history`` instead.
 
     Raises
     ------
@@ -102,18 +123,30 @@ def cell_embeddings(
     >>> adata.obsm["X_scllmda"].shape
     (600, 32)
     """
-    if recipe not in RECIPES:
-        msg = f"Unknown recipe {recipe!r}; expected one of {list(RECIPES)}."
+    for name, value, known in (
+        ("recipe", recipe, RECIPES),
+        ("likelihood", likelihood, LIKELIHOODS),
+        ("domain_peaks", domain_peaks, DOMAIN_PEAKS),
+    ):
+        if value not in known:
+            msg = f"Unknown {name} {value!r}; expected one of {list(known)}."
+            raise ValueError(msg)
+    if batch_key is not None and domain_peaks == "union":
+        msg = "batch_key= needs base rates of peaks that all cells are seen through; pass domain_peaks='shared'."
         raise ValueError(msg)
     require_positive(n_latent=n_latent, n_epochs=n_epochs)
     require_slot_name(key_added)
     data, atac = resolve(adata, mod=mod, copy=copy)
     domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
+    batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
     use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm
     embeddings = None if use_varm is None else peak_embeddings(atac, use_varm)
-    X = binary_counts(atac, layer)
-    evident = require_evidence(X, domain)
-    if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
+    blocks = count_blocks(atac, layer)
+    blocks = blocks.binary() if likelihood == "bernoulli" else blocks
+    measured = open_counts(blocks, domain)[0] > 0 if domain is not None and domain_peaks == "union" else None
+    expected = margins(blocks, domain, measured=measured, batch=batch)
+    require_evidence(expected, domain)
+    if embeddings is not None and not tells_peaks_apart(embeddings[expected.evident]):
         embeddings = use_varm = None
     if recipe == "published" and embeddings is None:
         msg = (
@@ -122,23 +155,31 @@ def cell_embeddings(
         )
         raise ValueError(msg)
 
-    start = logg.info(f"embedding {X.shape[0]} cells by {X.shape[1]} peaks, sequence: {use_varm or 'none'}")
+    start = logg.info(
+        f"embedding {atac.n_obs} cells by {len(expected.evident)} of {atac.n_vars} peaks, "
+        f"sequence: {use_varm or 'none'}"
+    )
     generator = np.random.default_rng(rng)
-    params = storable(use_varm=use_varm, layer=layer, domain_key=domain_key, n_latent=n_latent, recipe=recipe, rng=rng)
+    params = storable(
+        use_varm=use_varm,
+        layer=layer,
+        domain_key=domain_key,
+        domain_peaks=domain_peaks,
+        batch_key=batch_key,
+        likelihood=likelihood,
+        n_latent=n_latent,
+        recipe=recipe,
+        rng=rng,
+    )
     if recipe == "published":
         assert embeddings is not None
+        X = counts(atac, layer)
+        X.data[:] = 1
         cells, peaks, decoder = _published(X, embeddings, n_latent, n_epochs, int(generator.integers(2**31)), device)
         params["n_epochs"] = n_epochs
     else:
-        fitted = fit(X, n_latent, embeddings=embeddings, domain=domain, rng=generator)
-        cells, peaks, decoder = fitted.cells, fitted.peaks, {"peak_mass": fitted.peak_mass}
-        if fitted.prior is not None:
-            decoder["prior"] = {
-                "mean": fitted.prior.mean,
-                "scale": fitted.prior.scale,
-                "weights": fitted.prior.weights.astype(np.float32),
-                "held_out_r2": fitted.prior.held_out_r2,
-            }
+        fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=generator)
+        cells, peaks, decoder = fitted.cells, fitted.decoder.loadings, decoder_slots(fitted.decoder)
     slots = {
         ("obsm", key_added): cells,
         ("varm", key_added): peaks,
@@ -146,13 +187,6 @@ def cell_embeddings(
     }
     write_slots(atac, slots, start=start)
     return data if copy else None
-
-
-def binary_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
-    """Return validated counts, 1 where a peak is open."""
-    X = counts(adata, layer)
-    X.data[:] = 1
-    return X
 
 
 def find_peak_embeddings(adata: AnnData) -> str | None:
@@ -194,20 +228,15 @@ def has_known_base(sequences: pd.Series) -> NDArray[np.bool_]:
     return sequences.astype(str).str.contains("[ACGT]", case=False).to_numpy(dtype=bool)
 
 
-def tells_peaks_apart(embeddings: NDArray[np.floating]) -> bool:
-    """Return whether known embeddings (n_peaks, d) differ: a prior cannot be fitted to none, or to a constant."""
-    known = embeddings[np.isfinite(embeddings).all(axis=1)]
-    return len(known) > 0 and bool((known != known[0]).any())
-
-
-def require_evidence(X: sp.csr_matrix, domain: NDArray[np.generic] | None) -> NDArray[np.integer]:
-    """Return the peaks that are evidence; raise if there is none."""
-    evident = evident_peaks(X, domain)
-    if len(evident) == 0:
+def require_evidence(expected: Margins, domain: NDArray[np.generic] | None) -> None:
+    """Raise if no peak is evidence."""
+    if len(expected.evident) == 0:
         where = "in any cell" if domain is None else "in every domain"
-        msg = f"None of {X.shape[1]} peaks is open {where} of {X.shape[0]} cells; expected counts of shared peaks."
+        msg = (
+            f"None of {len(expected.rate)} peaks is open {where} of {len(expected.view)} cells; expected counts of "
+            "shared peaks."
+        )
         raise ValueError(msg)
-    return evident
 
 
 def _published(

@@ -11,13 +11,14 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .. import encoders
-from .._anndata import counts, resolve, write_slots
+from .._anndata import resolve, write_slots
+from .._counts import counts
 from .._keys import SEQUENCE, peak_embedding
 from ..encoders._cache import VectorCache
 from ..encoders._encode import encode_sequences
 from ..pp import peak_sequences
 from ._cell_embeddings import has_known_base
-from ._params import require_slot_name
+from ._params import require_client, require_slot_name
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -117,9 +118,7 @@ def embed_peaks(
     if window is not None and genome is None:
         msg = f"Found window={window} without a genome. Pass genome= the FASTA to read windows from, or leave it out."
         raise ValueError(msg)
-    if client is not None and not hasattr(client, "nthreads"):
-        msg = f"Found client={client!r}, expected a Dask client: client=dask.distributed.Client(address)."
-        raise TypeError(msg)
+    require_client(client)
     data, atac = resolve(adata, mod=mod, copy=copy)
     if atac.n_vars == 0:
         msg = "Found no peaks, expected at least one."

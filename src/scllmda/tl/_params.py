@@ -26,6 +26,13 @@ def require_slot_name(key: str) -> None:
         raise ValueError(msg)
 
 
+def require_client(client: Any) -> None:
+    """Raise TypeError if a Dask client is expected and something else was given."""
+    if client is not None and not hasattr(client, "nthreads"):
+        msg = f"Found client={client!r}, expected a Dask client: client=dask.distributed.Client(address)."
+        raise TypeError(msg)
+
+
 def _storable(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()

@@ -1,0 +1,169 @@
+"""Counts of cells × peaks: validated, in memory or in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from . import _logging as logg
+
+BLOCK_SIZE = 4096
+"""Rows per block: some 64 MB at 2,000 open peaks per cell."""
+
+DENSE_ENTRIES = 2**25
+"""Entries of a dense array on disk that are read at once."""
+
+
+@dataclass(frozen=True)
+class CountBlocks:
+    """Validated counts (n_cells, n_peaks) in consecutive blocks of rows; what is not in memory is read on every pass."""
+
+    shape: tuple[int, int]
+    read: Callable[[NDArray[np.intp]], sp.csr_matrix]
+    """Canonical CSR float32 of the rows at given positions, increasing."""
+    block_size: int = BLOCK_SIZE
+
+    def __iter__(self) -> Iterator[sp.csr_matrix]:
+        """Pass over the rows once."""
+        for first in range(0, self.shape[0], self.block_size):
+            yield self.read(np.arange(first, min(first + self.block_size, self.shape[0])))
+
+    def binary(self) -> CountBlocks:
+        """Return 1 where a peak is open."""
+        return CountBlocks(self.shape, lambda rows: _binary(self.read(rows)), self.block_size)
+
+    def onto(self, assignment: sp.csr_matrix) -> CountBlocks:
+        """Return the counts summed over peaks, by a matrix (n_peaks, n_others)."""
+
+        def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
+            X = sp.csr_matrix(self.read(rows) @ assignment)
+            X.sort_indices()
+            return X
+
+        return CountBlocks((self.shape[0], assignment.shape[1]), read, self.block_size)
+
+    def widen(self, n_peaks: int) -> CountBlocks:
+        """Return the counts followed by peaks that are open nowhere."""
+
+        def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
+            X = self.read(rows)
+            return sp.csr_matrix((X.data, X.indices, X.indptr), shape=(len(rows), n_peaks))
+
+        return CountBlocks((self.shape[0], n_peaks), read, self.block_size)
+
+    def take(self, cells: NDArray[np.intp]) -> CountBlocks:
+        """Return some cells, at increasing positions."""
+        return CountBlocks((len(cells), self.shape[1]), lambda rows: self.read(cells[rows]), self.block_size)
+
+    def above(self, other: CountBlocks) -> CountBlocks:
+        """Return these cells followed by others, on the same peaks."""
+        n = self.shape[0]
+
+        def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
+            mine, others = rows[rows < n], rows[rows >= n] - n
+            parts = [part.read(chosen) for part, chosen in ((self, mine), (other, others)) if len(chosen)]
+            return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts))
+
+        return CountBlocks((n + other.shape[0], self.shape[1]), read, self.block_size)
+
+
+def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = BLOCK_SIZE) -> CountBlocks:
+    """Return the counts in blocks of rows.
+
+    Rows of what is backed (HDF5, zarr) or a Dask array are read when they are needed. What is stored by columns (CSC)
+    cannot be read by rows, and is taken to memory.
+
+    Parameters
+    ----------
+    adata
+        Annotated cells × peaks.
+    layer
+        Layer to take instead of ``X``.
+    block_size
+        Rows per block.
+
+    Raises
+    ------
+    ValueError
+        There are no counts, or (at once or as they are read) some are negative, NaN or infinite.
+    KeyError
+        Unknown layer.
+    """
+    X = _stored(adata, layer)
+    if isinstance(X, np.ndarray) or sp.issparse(X) or getattr(X, "format", "csr") == "csc":
+        if hasattr(X, "to_memory"):
+            logg.warning("The counts are stored by columns (CSC): taken to memory. Store them by rows to stream them.")
+        in_memory = _validated(_to_memory(X))
+        return CountBlocks(adata.shape, lambda rows: in_memory[_as_slice(rows)], block_size)
+    # Dense arrays on disk are much larger than what is open in them.
+    at_once = max(1, DENSE_ENTRIES // max(adata.n_vars, 1)) if not hasattr(X, "to_memory") else block_size
+
+    def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
+        parts = [_validated(_to_memory(X[_as_slice(some)])) for some in _pieces(rows, at_once)]
+        return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts))
+
+    return CountBlocks(adata.shape, read, block_size)
+
+
+def counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
+    """Return all validated counts as canonical CSR float32, whatever ``X`` is (dense, CSR, CSC, backed, Dask).
+
+    Raises as :func:`count_blocks` does.
+    """
+    return _validated(_to_memory(_stored(adata, layer)))
+
+
+def _stored(adata: AnnData, layer: str | None) -> Any:
+    if layer is not None and layer not in adata.layers:
+        msg = f"Did not find .layers[{layer!r}], only {sorted(adata.layers)}."
+        raise KeyError(msg)
+    X: Any = adata.X if layer is None else adata.layers[layer]
+    if X is None:
+        msg = "The AnnData has no counts (.X is None). Pass layer= the one that holds them."
+        raise ValueError(msg)
+    return X
+
+
+def _to_memory(X: Any) -> Any:
+    if hasattr(X, "compute"):
+        X = X.compute()
+    if hasattr(X, "to_memory"):
+        return X.to_memory()
+    return X if sp.issparse(X) else np.asarray(X[()])
+
+
+def _validated(X: Any) -> sp.csr_matrix:
+    csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    if not np.isfinite(csr.data).all():
+        msg = "The counts hold NaN or infinite values; expected finite ones. Replace them, e.g. with numpy.nan_to_num."
+        raise ValueError(msg)
+    if (csr.data < 0).any():
+        msg = (
+            f"The counts hold negative values (smallest {csr.data.min():g}); expected raw or binary counts. "
+            "Pass layer= the one that holds them if .X is scaled."
+        )
+        raise ValueError(msg)
+    return csr
+
+
+def _binary(X: sp.csr_matrix) -> sp.csr_matrix:
+    return sp.csr_matrix((np.ones_like(X.data), X.indices, X.indptr), shape=X.shape)
+
+
+def _as_slice(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Return consecutive rows as a slice, which every kind of array reads fastest."""
+    consecutive = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)
+    return slice(int(rows[0]), int(rows[-1]) + 1) if consecutive else rows
+
+
+def _pieces(rows: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import scipy.sparse as sp
+
+
+class Blocks(Protocol):
+    """Cells × peaks as consecutive blocks of rows, read anew on every pass."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, n_peaks)."""
+
+    def __iter__(self) -> Iterator[sp.csr_matrix]:
+        """Pass over the rows once."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A matrix in memory as a single block."""
+
+    X: sp.csr_matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, n_peaks)."""
+        return self.X.shape
+
+    def __iter__(self) -> Iterator[sp.csr_matrix]:
+        """Pass over the rows once."""
+        yield self.X

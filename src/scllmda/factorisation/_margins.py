@@ -1,0 +1,119 @@
+"""The independence model: what a cell's depth and a peak's base rate alone let expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ._blocks import Blocks
+
+Float = NDArray[np.floating]
+
+N_SCALINGS = 50
+"""Rounds of iterative proportional fitting; one is exact where all cells are seen through the same peaks."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Expected counts under independence: ``exposure[j] * rate[i]`` where cell j is seen through peak i, else nothing.
+
+    Cells seen through the same peaks share a view.
+    """
+
+    exposure: Float
+    """(n_cells,): counts that a cell would have if it were seen through every peak."""
+    rate: Float
+    """(n_peaks,): base rate of each peak, summing to 1; 0 for peaks that are no evidence."""
+    view: NDArray[np.integer]
+    """(n_cells,): view of each cell."""
+    expected: Float
+    """(n_views, n_peaks): rate of each peak in each view, 0 where it is not seen."""
+
+    @property
+    def evident(self) -> NDArray[np.intp]:
+        """Positions of the peaks that are evidence."""
+        return np.flatnonzero(self.rate)
+
+
+def margins(
+    counts: Blocks,
+    domain: NDArray[np.integer] | None = None,
+    *,
+    measured: NDArray[np.bool_] | None = None,
+    batch: NDArray[np.integer] | None = None,
+) -> Margins:
+    """Fit the independence model.
+
+    A peak is evidence on the cells of the domains that measured it, if it is open in some cell of each of them: a peak
+    that one platform could have called and never did says which platform a cell is from, not what it is.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_peaks).
+    domain
+        (n_cells,) codes 0, 1, … of the domain of each cell; None for one.
+    measured
+        (n_domains, n_peaks) whether a domain's peak set has a peak; None if each has all.
+    batch
+        (n_cells,) codes of batches with base rates of their own (batch terms of the model), where all peaks are
+        measured.
+    """
+    n_cells = counts.shape[0]
+    domain = np.zeros(n_cells, dtype=np.intp) if domain is None else domain
+    per_domain, depth = open_counts(counts, domain)
+    measured = np.ones(per_domain.shape, dtype=bool) if measured is None else measured
+    used = np.all((per_domain > 0) | ~measured, axis=0) & np.any(measured, axis=0)
+    if (per_domain[:, ~used] > 0).any():
+        depth = np.concatenate([X @ used.astype(np.float64) for X in counts])
+    if batch is not None:
+        view, per_view, seen = batch, open_counts(counts, batch)[0], used
+    elif measured.all():
+        view, per_view, seen = np.zeros(n_cells, dtype=np.intp), per_domain.sum(axis=0, keepdims=True), used
+    else:
+        view, per_view, seen = domain, per_domain, measured & used
+    seen = np.broadcast_to(seen, per_view.shape)
+    per_view = np.where(seen, per_view, 0.0)
+    rate, exposed = _scale(per_view, seen)
+    mass = seen @ rate
+    exposure = depth / np.where(mass > 0, mass, 1)[view]
+    expected = seen * rate if batch is None else per_view / np.where(exposed > 0, exposed, 1)[:, None]
+    return Margins(exposure, rate, view, expected)
+
+
+def open_counts(counts: Blocks, codes: NDArray[np.integer]) -> tuple[Float, Float]:
+    """Return counts per group of cells and peak (n_groups, n_peaks), and per cell (n_cells,).
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_peaks).
+    codes
+        (n_cells,) codes 0, 1, … of the groups.
+    """
+    n_groups = int(codes.max(initial=0)) + 1
+    per_group, depth, first = np.zeros((n_groups, counts.shape[1])), [np.zeros(0)], 0
+    for X in counts:
+        n = X.shape[0]
+        group = sp.csr_matrix((np.ones(n), (codes[first : first + n], np.arange(n))), shape=(n_groups, n))
+        per_group += (group @ X).toarray()
+        depth.append(np.asarray(X.sum(axis=1, dtype=np.float64)).ravel())
+        first += n
+    return per_group, np.concatenate(depth)
+
+
+def _scale(per_view: Float, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
+    """Return base rates (n_peaks,) and summed exposures (n_views,) whose products sum to the totals of both margins."""
+    peak_total, view_total = per_view.sum(axis=0), per_view.sum(axis=1)
+    rate = peak_total / max(peak_total.sum(), 1)
+    for _ in range(N_SCALINGS if len(per_view) > 1 else 1):
+        mass = seen @ rate
+        exposed = np.divide(view_total, mass, out=np.zeros_like(mass), where=mass > 0)
+        behind = exposed @ seen
+        rate = np.divide(peak_total, behind, out=np.zeros_like(rate), where=behind > 0)
+        rate = rate / (rate.sum() or 1.0)
+    mass = seen @ rate
+    return rate, np.divide(view_total, mass, out=np.zeros_like(mass), where=mass > 0)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import Blocks
+from ._margins import Margins
+from ._sweep import Sweep, sweep
+
+Float = NDArray[np.floating]
+
+OVERSAMPLING = 16
+"""Random directions beyond those asked for, so that the last ones are good too."""
+N_PASSES = 3
+"""Passes over the counts. As an embedding, an SVD stopped here would cost points of accuracy; as a start of
+alternations, which go on in the same subspace, it is as good as a converged one."""
+SMALL = 2**21
+"""Entries, cells × peaks, up to which the SVD is iterated to convergence, which costs next to nothing."""
+N_PASSES_IF_SMALL = 30
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """Cells as weighted least squares on loadings that are orthonormal under the base rates."""
+
+    rotation: Float
+    weight: float
+    """Power of the exposure that scores are divided by."""
+
+    def mean(self, pull: Float, exposure: Float) -> Float:
+        scale = np.divide(1.0, exposure**self.weight, out=np.zeros(len(exposure)), where=exposure > 0)
+        return (scale[:, None] * pull) @ self.rotation
+
+    def covariance(self, exposure: Float, weights: Float) -> Float:
+        k = self.rotation.shape[1]
+        return np.zeros((k, k))
+
+
+def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
+    """Return cells by a truncated SVD of Pearson residuals, (counts − expected) / √expected.
+
+    Subspace iteration from a random start (Halko et al. 2011, algorithm 4.4). Singular vectors of the residuals are
+    those of correspondence analysis.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_peaks).
+    margins
+        Their independence model.
+    n_components
+        k; at most the smaller dimension of ``counts`` are not zero throughout.
+    rng
+        Draws the start.
+    """
+    small = counts.shape[0] * counts.shape[1] <= SMALL
+    n_directions = min(n_components + OVERSAMPLING, *counts.shape)
+    root = np.sqrt(margins.rate)[:, None]
+    over_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    basis = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
+    rules = [_Projection(np.eye(n_directions), 1.0)] * len(margins.expected)
+    for _ in range(N_PASSES_IF_SMALL if small else N_PASSES):
+        basis, _ = np.linalg.qr(basis)
+        basis = over_root * sweep(counts, margins, over_root * basis, rules, n_directions).pull
+    basis, _ = np.linalg.qr(basis)
+    step = sweep(counts, margins, over_root * basis, rules, n_directions)
+    _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
+    rotation = np.zeros((n_directions, n_components))
+    leading = vectors[:, ::-1][:, :n_components]
+    rotation[:, : leading.shape[1]] = leading
+    return Sweep(
+        (step.cells @ rotation).astype(np.float32),
+        step.pull @ rotation,
+        rotation.T @ step.grams @ rotation,
+        rotation.T @ step.covariance @ rotation,
+    )

@@ -1,0 +1,197 @@
+"""Which peak of a reference each peak of a query is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+
+from .. import _logging as logg
+from .._anndata import require_unique_peaks
+from ..genomics import best_overlaps, compare_with_chance, lift_over, peak_intervals, read_chains
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from ..genomics import Chains, Intervals
+
+Mode = Literal["sum", "best"]
+
+_BUILDS = {
+    "ncbi36": "hg18",
+    "grch37": "hg19",
+    "hs37d5": "hg19",
+    "grch38": "hg38",
+    "ncbim37": "mm9",
+    "mgscv37": "mm9",
+    "grcm38": "mm10",
+    "grcm39": "mm39",
+}
+_KNOWN_BUILD = re.compile("|".join([*_BUILDS, *sorted(set(_BUILDS.values()))]))
+_CHAIN = (
+    "give pp.match_peaks the UCSC chain file that leads from the query's build to the reference's, as chain= "
+    "(hg19ToHg38.over.chain.gz, say)"
+)
+
+
+class NotComparableError(ValueError):
+    """The peaks of two objects have nothing to do with each other."""
+
+
+@dataclass(frozen=True)
+class PeakPairs:
+    """The reference peak of each query peak."""
+
+    target: npt.NDArray[np.int64]
+    """(query peaks,): position in the reference, -1 for none."""
+    n_reference: int
+    report: dict[str, Any]
+    """For ``.uns``: numbers of peaks, and how they were compared."""
+
+    @property
+    def assignment(self) -> sp.csr_matrix:
+        """(query peaks, reference peaks): 1 where they are the same."""
+        found = np.flatnonzero(self.target >= 0)
+        ones = np.ones(len(found), dtype=np.float32)
+        return sp.csr_matrix((ones, (found, self.target[found])), shape=(len(self.target), self.n_reference))
+
+    @property
+    def matched(self) -> npt.NDArray[np.bool_]:
+        """(reference peaks,): whether the query has a peak for this one."""
+        return np.isin(np.arange(self.n_reference), self.target)
+
+
+def pair_peaks(
+    query: AnnData,
+    reference: AnnData,
+    *,
+    min_overlap: float,
+    mode: str = "sum",
+    chain: str | PathLike[str] | None = None,
+    none_allowed: bool = False,
+) -> PeakPairs:
+    """Pair peaks by name or position; :func:`scllmda.pp.match_peaks` says how, and what it raises.
+
+    With ``none_allowed``, for what can do without shared peaks, peaks of another genome build are left unpaired, with a
+    warning instead of an error, unless a chain was to bring them together.
+    """
+    if not 0 <= min_overlap <= 1:
+        msg = f"Found min_overlap={min_overlap!r}; expected a fraction between 0 and 1."
+        raise ValueError(msg)
+    if mode not in get_args(Mode):
+        msg = f"Found mode={mode!r}; expected one of {', '.join(map(repr, get_args(Mode)))}."
+        raise ValueError(msg)
+    chains = None if chain is None else read_chains(chain)
+    require_unique_peaks(query, "query")
+    require_unique_peaks(reference, "reference")
+    try:
+        if chains is None:
+            _refuse_other_build(query, reference)
+        target, by_position = _target_peaks(query.var, reference.var, min_overlap, mode, chains)
+    except NotComparableError as error:
+        if chain is not None or not none_allowed:
+            raise
+        logg.warning(f"No peak is shared, only sequence connects query and reference. {error}")
+        target, by_position = np.full(query.n_vars, -1, dtype=np.int64), {}
+    found = target[target >= 0]
+    report = {
+        "n_reference": reference.n_vars,
+        "n_query": query.n_vars,
+        "n_matched_reference": len(np.unique(found)),
+        "n_matched_query": len(found),
+        "min_overlap": float(min_overlap),
+        "mode": mode,
+        **by_position,
+    }
+    return PeakPairs(target, reference.n_vars, report)
+
+
+def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
+    genomes = query.uns.get("genome"), reference.uns.get("genome")
+    if all(isinstance(genome, str) for genome in genomes) and _build(genomes[0]) != _build(genomes[1]):
+        msg = (
+            f"The query's peaks are of the genome build {genomes[0]!r} (.uns['genome']), the reference's of "
+            f"{genomes[1]!r}; expected the same. To lift the query over, {_CHAIN}. If one of the names is wrong, "
+            "correct it."
+        )
+        raise NotComparableError(msg)
+
+
+def _build(genome: str) -> str:
+    """Return the name UCSC gives to a build, also of one inside a longer name (GRCh38.p14), else the name itself."""
+    name = genome.strip().lower()
+    known = _KNOWN_BUILD.search(name)
+    return _BUILDS.get(known.group(), known.group()) if known else name
+
+
+def _target_peaks(
+    query: pd.DataFrame, reference: pd.DataFrame, min_overlap: float, mode: str, chains: Chains | None
+) -> tuple[npt.NDArray[np.int64], dict[str, float]]:
+    """Return the index of the reference peak of each query peak, -1 for none, shape (query peaks,).
+
+    If peaks were compared by position, also what is to be reported of that.
+    """
+    by_name = reference.index.get_indexer(query.index).astype(np.int64)
+    n_shared = (by_name >= 0).sum()
+    if chains is None and n_shared == len(reference) > 0:
+        return by_name, {}
+    try:
+        intervals = peak_intervals(query), peak_intervals(reference)
+    except ValueError as error:
+        if chains is not None:
+            raise
+        if n_shared == 0:
+            msg = f"The query's and the reference's peaks share no name, and cannot be compared by position. {error}"
+            raise NotComparableError(msg) from error
+        logg.warning(f"Matched by name only ({n_shared} names are shared), not by position. {error}")
+        return by_name, {}
+    looks = f"The query has {_look(query)}, the reference {_look(reference)}."
+    if chains is None:
+        return _by_position(*intervals, min_overlap, mode, f"{looks} If they are of different genome builds, {_CHAIN}.")
+    advice = f"{looks} Check that the chain leads the right way: {_CHAIN}."
+    lifted, rows = lift_over(intervals[0], chains)
+    if len(rows) == 0:
+        contigs = ", ".join(np.unique(chains.source.chrom)[:3])
+        msg = f"None of the query's peaks can be lifted over, the chain leads from contigs such as {contigs}. {advice}"
+        raise ValueError(msg)
+    logg.info(f"    {len(rows)} of {len(query)} query peaks could be lifted over")
+    of_lifted, report = _by_position(lifted, intervals[1], min_overlap, mode, advice)
+    target = np.full(len(query), -1, dtype=np.int64)
+    target[rows] = of_lifted
+    return target, {**report, "n_lifted": len(rows)}
+
+
+def _by_position(
+    query: Intervals, reference: Intervals, min_overlap: float, mode: str, advice: str
+) -> tuple[npt.NDArray[np.int64], dict[str, float]]:
+    best = best_overlaps(query, reference, min_overlap=min_overlap)
+    overlaps = best >= 0
+    if not overlaps.any():
+        msg = (
+            f"No query peak overlaps a reference peak by min_overlap={min_overlap}; expected peaks of the same genome "
+            f"build. {advice}"
+        )
+        raise NotComparableError(msg)
+    by_chance, is_chance = compare_with_chance(query, reference, overlaps, min_overlap=min_overlap)
+    if is_chance:
+        msg = (
+            f"{overlaps.mean():.2%} of {len(query)} query peaks overlap a reference peak, and {by_chance:.2%} do by "
+            f"chance, after shifting them; expected at least twice as many in most regions of the genome, as peaks of "
+            f"the same genome build have. {advice}"
+        )
+        raise NotComparableError(msg)
+    if mode == "best":
+        best_of_reference = best_overlaps(reference, query, min_overlap=min_overlap)
+        best[best_of_reference[best] != np.arange(len(query))] = -1
+    return best, {"expected_by_chance": by_chance}
+
+
+def _look(var: pd.DataFrame) -> str:
+    return f"{len(var)} peaks such as {', '.join(var.index[:3])}"

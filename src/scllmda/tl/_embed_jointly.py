@@ -1,0 +1,125 @@
+"""Reference and query cells in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._counts import count_blocks, counts
+from .._keys import CELL_EMBEDDING
+from ..factorisation import fit, margins
+from ..pp._pair_peaks import pair_peaks
+from ._cell_embeddings import require_evidence
+from ._decoder_slots import read_decoder
+from ._joint_peaks import JointPeaks, own_peaks
+from ._map_query import extend_decoder, map_blocks
+from ._sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Cells of reference and query."""
+
+    cells: NDArray[np.float32]
+    """(n_cells, k): labelled cells of the reference, then the query; of one object in its order."""
+    coverage: Mapping[str, Any]
+    """For ``.uns``: peaks matched and used, sequence used."""
+
+
+def embed_one_object(
+    adata: AnnData,
+    codes: NDArray[np.integer],
+    sequences: Sequences,
+    layer: str | None,
+    n_latent: int,
+    rng: np.random.Generator,
+) -> Embedded:
+    """Embed labelled and unlabelled (code -1) cells of one object by the peaks that are open in both."""
+    blocks = count_blocks(adata, layer).binary()
+    expected = margins(blocks, (codes < 0).astype(np.intp))
+    require_evidence(expected, codes)
+    known = counts(adata, layer)[codes >= 0] if sequences.learns and sequences.known(adata) else None
+    embeddings, source = sequences.embed(adata, known)
+    fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=rng)
+    source = source if fitted.decoder.prior is not None else "none"
+    return Embedded(fitted.cells, {"n_peaks": adata.n_vars, "n_used": len(expected.evident), "sequence": source})
+
+
+def embed_two_objects(
+    query: AnnData,
+    reference: AnnData,
+    labelled: NDArray[np.intp],
+    sequences: Sequences,
+    layer: str | None,
+    pairing: Mapping[str, Any],
+    n_latent: int,
+    rng: np.random.Generator,
+) -> Embedded:
+    """Embed labelled reference cells and the query jointly.
+
+    Peaks that only one of them has count on its own cells: with peaks in common, or by their DNA, they still say which
+    cells belong together.
+    """
+    both = sequences.known(reference) and sequences.known(query) and not sequences.learns
+    pairs = pair_peaks(query, reference, none_allowed=both, **pairing)
+    known = count_blocks(reference, layer).take(labelled).binary()
+    to_learn_from = counts(reference, layer)[labelled] if sequences.learns and sequences.known(reference) else None
+    embeddings, source = sequences.embed(reference, to_learn_from)
+    of_query = sequences.embed(query)[0] if both else None
+    if embeddings is None and query.var_names.equals(reference.var_names):
+        embeddings, source = sequences.embed(query, to_learn_from)
+    peaks = JointPeaks(pairs, np.flatnonzero(pairs.target < 0))
+    asked = count_blocks(query, layer).onto(peaks.assignment).binary()
+    if embeddings is not None and len(peaks.own):
+        unknown = np.full((query.n_vars, embeddings.shape[1]), np.nan, dtype=np.float32)
+        embeddings = np.concatenate([embeddings, (unknown if of_query is None else of_query)[peaks.own]])
+    blocks = known.widen(asked.shape[1]).above(asked)
+    is_query = (np.arange(blocks.shape[0]) >= len(labelled)).astype(np.intp)
+    measured = np.stack([np.arange(asked.shape[1]) < reference.n_vars, peaks.seen])
+    expected = margins(blocks, is_query, measured=measured)
+    require_evidence(expected, is_query)
+    fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=rng)
+    coverage = {
+        "n_peaks": reference.n_vars,
+        **pairs.report,
+        "n_own": len(peaks.own),
+        "n_used": len(expected.evident),
+        "sequence": source if fitted.decoder.prior is not None else "none",
+    }
+    return Embedded(fitted.cells, coverage)
+
+
+def embed_in_frozen_space(
+    query: AnnData,
+    reference: AnnData,
+    labelled: NDArray[np.intp],
+    sequences: Sequences,
+    layer: str | None,
+    pairing: Mapping[str, Any],
+) -> Embedded:
+    """Map the query to the space that the reference was fitted in."""
+    decoder = read_decoder(reference, CELL_EMBEDDING)
+    params = reference.uns[CELL_EMBEDDING]["params"]
+    with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key and sequences.known(query)
+    pairs = pair_peaks(query, reference, none_allowed=with_sequence, **pairing)
+    embeddings = sequences.embed(query)[0] if with_sequence and (pairs.target < 0).any() else None
+    peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
+    blocks = count_blocks(query, layer).onto(peaks.assignment)
+    if params["likelihood"] == "bernoulli":
+        blocks = blocks.binary()
+    decoder, shared = extend_decoder(decoder, blocks, peaks, embeddings)
+    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labelled]
+    coverage = {
+        "n_peaks": reference.n_vars,
+        **pairs.report,
+        "n_own": len(peaks.own),
+        "n_used": int((peaks.seen & (decoder.rate > 0)).sum()),
+        "sequence": "none" if decoder.prior is None else f".varm[{params['use_varm']!r}]",
+        **shared,
+    }
+    return Embedded(np.concatenate([cells, map_blocks(decoder, blocks, peaks.seen)]), coverage)

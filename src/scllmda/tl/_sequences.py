@@ -1,0 +1,71 @@
+"""Peak embeddings of the objects that an annotation is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._keys import SEQUENCE, peak_embedding
+from ..encoders import needs_fit
+from ..pp import peak_sequences
+from ._cell_embeddings import has_known_base, peak_embeddings
+from ._embed_peaks import embed_peaks
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from ..encoders import PeakEncoder
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Where peak embeddings come from: ``.varm``, else ``.var["sequence"]``, else a FASTA."""
+
+    encoder: PeakEncoder
+    genome: Any = None
+
+    @property
+    def key(self) -> str:
+        """The encoder's key of ``.varm``."""
+        return peak_embedding(self.encoder.name)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the encoder learns from the reference's counts, and so knows its peaks alone."""
+        return needs_fit(self.encoder)
+
+    def known(self, peaks: AnnData) -> bool:
+        """Return whether there are sequences of an object's peaks."""
+        return self.key in peaks.varm or SEQUENCE in peaks.var or self.genome is not None
+
+    def embed(self, peaks: AnnData, counts: sp.csr_matrix | None = None) -> tuple[NDArray[np.float32] | None, str]:
+        """Return embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence.
+
+        Parameters
+        ----------
+        peaks
+            Object whose ``.var`` and ``.varm`` describe the peaks. Not changed.
+        counts
+            (n_cells, n_peaks) that encoders learn from which learn from openness.
+        """
+        if self.key in peaks.varm:
+            return peak_embeddings(peaks, self.key), f".varm[{self.key!r}]"
+        if not self.known(peaks):
+            return None, "none"
+        stored = SEQUENCE in peaks.var
+        source = f".var[{SEQUENCE!r}]" if stored else "genome"
+        scratch = AnnData(counts, var=peaks.var.copy())
+        if not stored:
+            peak_sequences(scratch, self.genome, missing="n")
+        if not has_known_base(scratch.var[SEQUENCE]).any():
+            msg = (
+                f"None of the {scratch.n_vars} peaks (first: {scratch.var_names[0]!r}) has a known base, sequence from "
+                f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on."
+            )
+            raise ValueError(msg)
+        embed_peaks(scratch, self.encoder)
+        return peak_embeddings(scratch, self.key), source
