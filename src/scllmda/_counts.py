@@ -22,7 +22,7 @@ DENSE_ENTRIES = 2**25
 
 @dataclass(frozen=True)
 class CountBlocks:
-    """Validated counts (n_cells, n_peaks) in consecutive blocks of rows; what is not in memory is read on every pass."""
+    """Validated counts (n_cells, n_peaks) in blocks of rows; read anew on every pass unless they are in memory."""
 
     shape: tuple[int, int]
     read: Callable[[NDArray[np.intp]], sp.csr_matrix]
@@ -102,7 +102,8 @@ def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = 
         in_memory = _validated(_to_memory(X))
         return CountBlocks(adata.shape, lambda rows: in_memory[_as_slice(rows)], block_size)
     # Dense arrays on disk are much larger than what is open in them.
-    at_once = max(1, DENSE_ENTRIES // max(adata.n_vars, 1)) if not hasattr(X, "to_memory") else block_size
+    dense = not hasattr(X, "to_memory") and not hasattr(X, "compute")
+    at_once = max(1, DENSE_ENTRIES // max(adata.n_vars, 1)) if dense else block_size
 
     def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
         parts = [_validated(_to_memory(X[_as_slice(some)])) for some in _pieces(rows, at_once)]
@@ -140,6 +141,12 @@ def _to_memory(X: Any) -> Any:
 
 def _validated(X: Any) -> sp.csr_matrix:
     csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
+    if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
+        msg = (
+            f"The counts are damaged: columns from {csr.indices.min()} to {csr.indices.max()} of a matrix of "
+            f"{csr.shape[1]} peaks. Write the file again from its source."
+        )
+        raise ValueError(msg)
     csr.sum_duplicates()
     csr.eliminate_zeros()
     if not np.isfinite(csr.data).all():

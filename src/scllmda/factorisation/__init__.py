@@ -10,6 +10,7 @@ from ._decoder import CellMapper, Decoder
 from ._fit import Factorisation, fit
 from ._margins import Margins, margins, open_counts
 from ._sequence_prior import SequencePrior, tells_peaks_apart
+from ._threads import in_order
 
 __all__ = [
     "Blocks",
@@ -20,6 +21,7 @@ __all__ = [
     "Margins",
     "SequencePrior",
     "fit",
+    "in_order",
     "margins",
     "open_counts",
     "tells_peaks_apart",

@@ -32,7 +32,7 @@ def fit(
     n_components: int,
     *,
     embeddings: Float | None = None,
-    n_iterations: int = 12,
+    n_iterations: int = 15,
     rng: np.random.Generator,
 ) -> Factorisation:
     r"""Factorise cells × peaks with sequence as the prior of the peaks' loadings.
@@ -43,6 +43,10 @@ def fit(
     alternating posterior means (variational Bayes, Bishop 1999; Lim & Teh 2007) from a truncated SVD of Pearson
     residuals. V and T are mean posterior second moments (empirical Bayes), T around g as fitted to other peaks:
     sequence counts for as much as it predicts, and rare peaks and shallow cells are shrunk most.
+
+    g takes part in the last alternation alone: cells that were shaped by an earlier g give it back as if they were
+    evidence, on held-out peaks too. Where cells are seen through different peaks, g is what connects them, and takes
+    part in all.
 
     Each alternation is one pass over the counts. Cost grows with non-zeros × k + (cells + peaks) × k².
 
@@ -59,7 +63,7 @@ def fit(
         embeddings that do not tell peaks apart.
     n_iterations
         Alternations, at least 1. Fixed, without a look at any label: the likelihood of held-out counts rises to a
-        plateau that does not fall, and is all but reached by 12; much longer runs switch off whole dimensions, and with
+        plateau that does not fall, and is all but reached by 15; much longer runs switch off whole dimensions, and with
         them rare types.
     rng
         Starts the SVD and draws the folds of g.
@@ -80,8 +84,8 @@ def fit(
     step = replace(step, covariance=step.grams.sum(axis=0) / (margins.exposure.sum() or 1))
     peak_covariance: Float = np.eye(k)
     loadings, expected = np.zeros_like(step.pull), np.zeros_like(step.pull)
-    for _ in tqdm(range(n_iterations), desc="cell embeddings", unit="pass", disable=None):
-        if fitter is not None:
+    for iteration in tqdm(range(n_iterations), desc="cell embeddings", unit="pass", disable=None):
+        if fitter is not None and (iteration == n_iterations - 1 or len(margins.expected) > 1):
             _, expected = _fit_prior(fitter, step.pull, step.grams.sum(axis=0), rate)
         square, designs = np.zeros((k, k)), np.zeros((len(margins.expected), k, k))
         for peaks, views in groups:
@@ -135,11 +139,15 @@ def _canonical_gauge(cells: Float, exposure: Float, loadings: Float, rate: Float
     exposures, largest first, the largest loading of each dimension positive.
     """
     weighted = np.sqrt(rate)[:, None] * loadings
-    q, r = np.linalg.qr(weighted)
-    _, vectors = np.linalg.eigh(r @ ((exposure[:, None] * cells).T @ cells) @ r.T)
-    axes = q @ vectors[:, ::-1]
-    axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
-    return np.linalg.pinv(weighted, rcond=1e-7) @ axes, axes.T @ weighted
+    values, vectors = np.linalg.eigh(weighted.T @ weighted)
+    solvable = values > 1e-12 * values.max(initial=0)
+    root = np.where(solvable, np.sqrt(np.abs(values)), 0)
+    to_basis = vectors * np.divide(1.0, root, out=np.zeros_like(root), where=solvable)
+    from_basis = (vectors * root).T
+    _, rotation = np.linalg.eigh(from_basis @ ((exposure[:, None] * cells).T @ cells) @ from_basis.T)
+    axes = weighted @ to_basis @ rotation[:, ::-1]
+    rotation = rotation[:, ::-1] * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    return to_basis @ rotation, rotation.T @ from_basis
 
 
 def _map(counts: Blocks, margins: Margins, decoder: Decoder) -> NDArray[np.float32]:

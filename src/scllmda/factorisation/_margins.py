@@ -106,12 +106,18 @@ def open_counts(counts: Blocks, codes: NDArray[np.integer]) -> tuple[Float, Floa
 
 
 def _scale(per_view: Float, seen: NDArray[np.bool_]) -> tuple[Float, Float]:
-    """Return base rates (n_peaks,) and summed exposures (n_views,) whose products sum to the totals of both margins."""
+    """Return base rates (n_peaks,) and summed exposures (n_views,) whose products sum to the totals of both margins.
+
+    Scaled on the peaks that several views share: a view's own fit at any scale, and would slow the fit down.
+    """
     peak_total, view_total = per_view.sum(axis=0), per_view.sum(axis=1)
     rate = peak_total / max(peak_total.sum(), 1)
+    shared = seen.sum(axis=0) > 1 if len(per_view) > 1 else np.ones(len(rate), dtype=bool)
+    shared_total = per_view[:, shared].sum(axis=1)
+    exposed = view_total
     for _ in range(N_SCALINGS if len(per_view) > 1 else 1):
-        mass = seen @ rate
-        exposed = np.divide(view_total, mass, out=np.zeros_like(mass), where=mass > 0)
+        mass = seen[:, shared] @ rate[shared]
+        exposed = np.where(mass > 0, np.divide(shared_total, mass, out=np.zeros_like(mass), where=mass > 0), view_total)
         behind = exposed @ seen
         rate = np.divide(peak_total, behind, out=np.zeros_like(rate), where=behind > 0)
         rate = rate / (rate.sum() or 1.0)

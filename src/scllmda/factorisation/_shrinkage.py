@@ -47,7 +47,10 @@ class Shrinkage:
 
 
 def _by_tiles(rows: Float, matrix: Float) -> Float:
-    """Multiply in products of one shape: linear algebra libraries round differently by the number of rows."""
+    """Multiply in products of one shape: linear algebra libraries round differently by the number of rows.
+
+    In double precision; in single precision even the place of a row in the product changes its bits.
+    """
     n_tiles = -(-len(rows) // TILE)
     padded = np.zeros((n_tiles * TILE, rows.shape[1]))
     padded[: len(rows)] = rows

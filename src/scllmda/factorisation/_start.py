@@ -59,12 +59,12 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     n_directions = min(n_components + OVERSAMPLING, *counts.shape)
     root = np.sqrt(margins.rate)[:, None]
     over_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
-    basis = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
+    basis: Float = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
     rules = [_Projection(np.eye(n_directions), 1.0)] * len(margins.expected)
     for _ in range(N_PASSES_IF_SMALL if small else N_PASSES):
-        basis, _ = np.linalg.qr(basis)
+        basis = _orthonormal(basis)
         basis = over_root * sweep(counts, margins, over_root * basis, rules, n_directions).pull
-    basis, _ = np.linalg.qr(basis)
+    basis = _orthonormal(basis)
     step = sweep(counts, margins, over_root * basis, rules, n_directions)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
     rotation = np.zeros((n_directions, n_components))
@@ -76,3 +76,10 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
         rotation.T @ step.grams @ rotation,
         rotation.T @ step.covariance @ rotation,
     )
+
+
+def _orthonormal(basis: Float) -> Float:
+    """Return an orthonormal basis of the same span; directions that are next to nothing become zero."""
+    values, vectors = np.linalg.eigh(basis.T @ basis)
+    solvable = values > 1e-12 * values.max(initial=0)
+    return basis @ (vectors * np.divide(1.0, np.sqrt(np.abs(values)), out=np.zeros_like(values), where=solvable))

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
 from ._margins import Margins
+from ._threads import in_order
 
 Float = NDArray[np.floating]
 
@@ -56,24 +58,39 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
     loadings = np.where(margins.rate[:, None] > 0, loadings, 0).astype(np.float32)
     means = margins.expected @ loadings
     n_views, k = len(means), n_components
-    cells = np.zeros((counts.shape[0], k), dtype=np.float32)
-    pull = np.zeros((counts.shape[1], k))
-    exposed, grams, covariance = np.zeros((n_views, k)), np.zeros((n_views, k, k)), np.zeros((k, k))
-    first = 0
-    for X in counts:
-        rows = slice(first, first + X.shape[0])
-        first += X.shape[0]
+
+    def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, Sweep, Float]:
+        rows, X = block
         scores = X @ loadings
+        cells = np.zeros((X.shape[0], k), dtype=np.float32)
+        exposed, grams, squares = np.zeros((n_views, k)), np.zeros((n_views, k, k)), np.zeros((k, k))
         for view in np.unique(margins.view[rows]):
             here = np.flatnonzero(margins.view[rows] == view)
             exposure = margins.exposure[rows][here]
-            w = rules[view].mean(scores[here] - exposure[:, None] * means[view], exposure)
             present = (exposure > 0).astype(np.float64)
-            exposed[view] += exposure @ w
-            grams[view] += (exposure[:, None] * w).T @ w + rules[view].covariance(exposure, exposure)
-            covariance += (present[:, None] * w).T @ w + rules[view].covariance(exposure, present)
-            cells[rows.start + here] = w
-        pull += X.T @ cells[rows]
+            w = rules[view].mean(scores[here] - exposure[:, None] * means[view], exposure)
+            cells[here] = w
+            exposed[view] = exposure @ w
+            grams[view] = (exposure[:, None] * w).T @ w + rules[view].covariance(exposure, exposure)
+            squares += (present[:, None] * w).T @ w + rules[view].covariance(exposure, present)
+        return rows, Sweep(cells, X.T @ cells, grams, squares), exposed
+
+    cells = np.zeros((counts.shape[0], k), dtype=np.float32)
+    pull, exposed = np.zeros((counts.shape[1], k)), np.zeros((n_views, k))
+    grams, squares = np.zeros((n_views, k, k)), np.zeros((k, k))
+    for rows, part, exposed_part in in_order(embed, _with_rows(counts)):
+        cells[rows] = part.cells
+        pull += part.pull
+        grams += part.grams
+        squares += part.covariance
+        exposed += exposed_part
     pull -= margins.expected.T @ exposed
     pull[margins.rate == 0] = 0
-    return Sweep(cells, pull, grams, covariance / max((margins.exposure > 0).sum(), 1))
+    return Sweep(cells, pull, grams, squares / max((margins.exposure > 0).sum(), 1))
+
+
+def _with_rows(counts: Blocks) -> Iterator[tuple[slice, sp.csr_matrix]]:
+    first = 0
+    for X in counts:
+        yield slice(first, first + X.shape[0]), X
+        first += X.shape[0]

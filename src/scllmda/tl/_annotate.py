@@ -176,7 +176,7 @@ def annotate(
         codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
         written = np.arange(len(labelled), len(codes))
         pairing = {"min_overlap": min_overlap, "chain": chain}
-        if (known.X is None and layer is None) or frozen:
+        if frozen or (known.X is None and layer not in known.layers):
             embedded = embed_in_frozen_space(target, known, labelled, sequences, layer, pairing)
         else:
             embedded = embed_two_objects(target, known, labelled, sequences, layer, pairing, n_latent, generator)

@@ -198,15 +198,24 @@ def find_peak_embeddings(adata: AnnData) -> str | None:
     return found[0] if found else None
 
 
-def peak_embeddings(adata: AnnData, key: str) -> NDArray[np.float32]:
+def peak_embeddings(adata: AnnData, key: str, n_dims: int | None = None) -> NDArray[np.float32]:
     """Return (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence (nothing but N).
+
+    Parameters
+    ----------
+    adata
+        Whose peaks.
+    key
+        Of ``.varm``.
+    n_dims
+        d of the reference's, if these are a query's.
 
     Raises
     ------
     KeyError
         No such key.
     ValueError
-        Not two-dimensional, or nothing but NaN.
+        Not two-dimensional, nothing but NaN, or not as long as the reference's.
     """
     if key not in adata.varm:
         msg = f"Did not find .varm[{key!r}], only {sorted(adata.varm)}. Run sl.tl.embed_peaks(adata) first."
@@ -218,6 +227,12 @@ def peak_embeddings(adata: AnnData, key: str) -> NDArray[np.float32]:
         msg = (
             f".varm[{key!r}] has shape {Z.shape} and no peak with a known sequence and finite values, or is not two-"
             "dimensional; expected peaks × dimensions. Run sl.tl.embed_peaks(adata) again."
+        )
+        raise ValueError(msg)
+    if n_dims is not None and Z.shape[1] != n_dims:
+        msg = (
+            f".varm[{key!r}] of the query has {Z.shape[1]} dimensions, the reference's peak embeddings have {n_dims}; "
+            "expected the same encoder. Run sl.tl.embed_peaks(query, …) with it."
         )
         raise ValueError(msg)
     return Z

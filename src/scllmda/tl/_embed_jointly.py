@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING
-from ..factorisation import fit, margins
+from ..factorisation import Margins, fit, margins
 from ..pp._pair_peaks import pair_peaks
 from ._cell_embeddings import require_evidence
 from ._decoder_slots import read_decoder
@@ -65,24 +65,28 @@ def embed_two_objects(
     Peaks that only one of them has count on its own cells: with peaks in common, or by their DNA, they still say which
     cells belong together.
     """
-    both = sequences.known(reference) and sequences.known(query) and not sequences.learns
-    pairs = pair_peaks(query, reference, none_allowed=both, **pairing)
-    known = count_blocks(reference, layer).take(labelled).binary()
-    to_learn_from = counts(reference, layer)[labelled] if sequences.learns and sequences.known(reference) else None
-    embeddings, source = sequences.embed(reference, to_learn_from)
-    of_query = sequences.embed(query)[0] if both else None
-    if embeddings is None and query.var_names.equals(reference.var_names):
-        embeddings, source = sequences.embed(query, to_learn_from)
+    of_query = _of_query(sequences, pairing)
+    both = sequences.known(reference) and of_query.known(query) and not sequences.learns
+    pairs = pair_peaks(query, reference, none_allowed=both and sequences.carried(query), **pairing)
     peaks = JointPeaks(pairs, np.flatnonzero(pairs.target < 0))
+    known = count_blocks(reference, layer).take(labelled).binary()
     asked = count_blocks(query, layer).onto(peaks.assignment).binary()
-    if embeddings is not None and len(peaks.own):
-        unknown = np.full((query.n_vars, embeddings.shape[1]), np.nan, dtype=np.float32)
-        embeddings = np.concatenate([embeddings, (unknown if of_query is None else of_query)[peaks.own]])
     blocks = known.widen(asked.shape[1]).above(asked)
     is_query = (np.arange(blocks.shape[0]) >= len(labelled)).astype(np.intp)
     measured = np.stack([np.arange(asked.shape[1]) < reference.n_vars, peaks.seen])
     expected = margins(blocks, is_query, measured=measured)
     require_evidence(expected, is_query)
+    _require_open_cells(expected, is_query)
+    to_learn_from = counts(reference, layer)[labelled] if sequences.learns and sequences.known(reference) else None
+    embeddings, source = sequences.embed(reference, to_learn_from)
+    # Lifted over, peaks of the same name are in different places.
+    if embeddings is None and pairing["chain"] is None and query.var_names.equals(reference.var_names):
+        embeddings, source = sequences.embed(query, to_learn_from)
+    if embeddings is not None and len(peaks.own):
+        n_dims = embeddings.shape[1]
+        own = of_query.embed(query, n_dims=n_dims)[0] if both else None
+        own = np.full((query.n_vars, n_dims), np.nan, dtype=np.float32) if own is None else own
+        embeddings = np.concatenate([embeddings, own[peaks.own]])
     fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=rng)
     coverage = {
         "n_peaks": reference.n_vars,
@@ -105,9 +109,12 @@ def embed_in_frozen_space(
     """Map the query to the space that the reference was fitted in."""
     decoder = read_decoder(reference, CELL_EMBEDDING)
     params = reference.uns[CELL_EMBEDDING]["params"]
-    with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key and sequences.known(query)
-    pairs = pair_peaks(query, reference, none_allowed=with_sequence, **pairing)
-    embeddings = sequences.embed(query)[0] if with_sequence and (pairs.target < 0).any() else None
+    of_query = _of_query(sequences, pairing)
+    with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key
+    pairs = pair_peaks(query, reference, none_allowed=with_sequence and sequences.carried(query), **pairing)
+    embeddings = None
+    if decoder.prior is not None and with_sequence and of_query.known(query) and (pairs.target < 0).any():
+        embeddings = of_query.embed(query, n_dims=len(decoder.prior.mean))[0]
     peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
     blocks = count_blocks(query, layer).onto(peaks.assignment)
     if params["likelihood"] == "bernoulli":
@@ -123,3 +130,17 @@ def embed_in_frozen_space(
         **shared,
     }
     return Embedded(np.concatenate([cells, map_blocks(decoder, blocks, peaks.seen)]), coverage)
+
+
+def _of_query(sequences: Sequences, pairing: Mapping[str, Any]) -> Sequences:
+    """Return where the query's sequences come from: the genome is of the reference's build."""
+    return sequences if pairing["chain"] is None else replace(sequences, genome=None)
+
+
+def _require_open_cells(expected: Margins, is_query: NDArray[np.integer]) -> None:
+    """Raise if the reference or the query has no cell with an open peak."""
+    for code, what in enumerate(("reference", "query")):
+        exposure = expected.exposure[is_query == code]
+        if not exposure.any():
+            msg = f"None of the {len(exposure)} {what} cells has an open peak among those used; expected some."
+            raise ValueError(msg)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .._counts import CountBlocks
-from ..factorisation import CellMapper, Decoder
+from ..factorisation import CellMapper, Decoder, in_order
 from ._joint_peaks import JointPeaks
 
 
@@ -63,7 +63,7 @@ def map_blocks(
     mapper = CellMapper(decoder, np.where(seen, decoder.rate, 0))
     n_blocks = -(-counts.shape[0] // counts.block_size)
     blocks = tqdm(counts, total=n_blocks, desc="mapping cells", unit="block", disable=None)
-    mapped = map(mapper, blocks) if client is None else _on_workers(client, mapper, blocks)
+    mapped = in_order(mapper, blocks) if client is None else _on_workers(client, mapper, blocks)
     cells = np.zeros((counts.shape[0], decoder.loadings.shape[1]), dtype=np.float32)
     first = 0
     for block in mapped:

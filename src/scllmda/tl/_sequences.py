@@ -40,9 +40,15 @@ class Sequences:
 
     def known(self, peaks: AnnData) -> bool:
         """Return whether there are sequences of an object's peaks."""
-        return self.key in peaks.varm or SEQUENCE in peaks.var or self.genome is not None
+        return self.carried(peaks) or self.genome is not None
 
-    def embed(self, peaks: AnnData, counts: sp.csr_matrix | None = None) -> tuple[NDArray[np.float32] | None, str]:
+    def carried(self, peaks: AnnData) -> bool:
+        """Return whether an object brings sequences of its peaks, so that no genome is needed."""
+        return self.key in peaks.varm or SEQUENCE in peaks.var
+
+    def embed(
+        self, peaks: AnnData, counts: sp.csr_matrix | None = None, *, n_dims: int | None = None
+    ) -> tuple[NDArray[np.float32] | None, str]:
         """Return embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence.
 
         Parameters
@@ -51,9 +57,11 @@ class Sequences:
             Object whose ``.var`` and ``.varm`` describe the peaks. Not changed.
         counts
             (n_cells, n_peaks) that encoders learn from which learn from openness.
+        n_dims
+            d of the reference's, if these are a query's.
         """
         if self.key in peaks.varm:
-            return peak_embeddings(peaks, self.key), f".varm[{self.key!r}]"
+            return peak_embeddings(peaks, self.key, n_dims), f".varm[{self.key!r}]"
         if not self.known(peaks):
             return None, "none"
         stored = SEQUENCE in peaks.var
@@ -68,4 +76,4 @@ class Sequences:
             )
             raise ValueError(msg)
         embed_peaks(scratch, self.encoder)
-        return peak_embeddings(scratch, self.key), source
+        return peak_embeddings(scratch, self.key, n_dims), source
