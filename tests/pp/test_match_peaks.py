@@ -84,7 +84,7 @@ def test_a_query_peak_is_matched_once(reference: AnnData) -> None:
 
 @pytest.mark.parametrize("mode", ["sum", "best"])
 def test_equal_names_need_no_comparison(reference: AnnData, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("scllmda.pp._match_peaks.peak_intervals")
+    monkeypatch.delattr("scllmda.pp._pair_peaks.peak_intervals")
     matched = match_peaks(on(REFERENCE[::-1]), reference, mode=mode)
     assert matched.X.toarray().tolist() == [[3, 2, 1], [6, 5, 4]]
     assert not {"expected_by_chance", "n_lifted"} & set(matched.uns["match_peaks"])
@@ -301,12 +301,13 @@ def test_lift_over_needs_intervals(chain: Path) -> None:
         match_peaks(on(["CD4"]), on(["CD4"]), chain=chain)
 
 
-def test_chain_is_read_first(tmp_path: Path) -> None:
+def test_chain_is_read_before_counts(tmp_path: Path) -> None:
+    query, reference = on(["CD4"], np.float32([[-1], [np.nan]])), on(["CD4"])
     with pytest.raises(FileNotFoundError, match=r"hg19ToHg38.*expected a UCSC chain file"):
-        match_peaks("no.h5ad", "no.h5ad", chain=tmp_path / "hg19ToHg38.over.chain.gz")
+        match_peaks(query, reference, chain=tmp_path / "hg19ToHg38.over.chain.gz")
     (tmp_path / "peaks.bed").write_text("chr1\t0\t100\n")
     with pytest.raises(ValueError, match=r"peaks\.bed' is no chain file"):
-        match_peaks("no.h5ad", "no.h5ad", chain=tmp_path / "peaks.bed")
+        match_peaks(query, reference, chain=tmp_path / "peaks.bed")
 
 
 @pytest.mark.parametrize(

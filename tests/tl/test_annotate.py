@@ -24,6 +24,7 @@ from tests._objects import (
 )
 
 import scllmda as sl
+from scllmda.tl._sequences import Sequences
 
 QUICK_SCLLMDA = {"method": "scllmda", "recipe": {"n_epochs": 3}}
 
@@ -46,6 +47,24 @@ def with_sequence() -> AnnData:
     """Return the annotated query of ``pair(sequence=True)``."""
     reference, query = pair(sequence=True)
     return annotated(query, reference)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> AnnData:
+    """Return a fitted reference; not to be changed."""
+    reference = pair()[0]
+    sl.tl.cell_embeddings(reference, n_latent=16)
+    return reference
+
+
+@pytest.fixture(scope="module")
+def strangers() -> tuple[AnnData, AnnData]:
+    """Return a reference, fitted, and a query without a single peak in common; not to be changed."""
+    reference, query = sl.datasets.simulate(n_reference=250, n_query=100, n_peaks=2000, n_types=4, shared_peaks=0)
+    for adata in (reference, query):
+        sl.tl.embed_peaks(adata)
+    sl.tl.cell_embeddings(reference, n_latent=16)
+    return reference, query
 
 
 def relabelled(reference: AnnData, values: Any) -> AnnData:
@@ -104,7 +123,9 @@ class TestSlots:
         assert uns["classes"].tolist() == sorted(uns["classes"])
         assert uns["coverage"]["sequence"] == "none"
         assert uns["coverage"]["n_matched_reference"] == 640
-        assert 0 < uns["coverage"]["n_used"] <= 640
+        # A fifth of the query's peaks are its own, and evidence on its cells.
+        assert uns["coverage"]["n_own"] == 160
+        assert 640 < uns["coverage"]["n_used"] <= 960
         assert uns["params"]["method"] == "robust"
         assert "batch_key" not in uns["params"]
         known = uns["reference"]
@@ -280,6 +301,147 @@ class TestInput:
         assert_same_annotation(annotated(query, kind(path)), expected)
 
 
+def accuracy(adata: AnnData) -> float:
+    return float((adata.obs["scllmda"].astype(str) == adata.obs["cell_type"].astype(str)).mean())
+
+
+def shifted(folder: Path, adata: AnnData, by: int) -> Path:
+    """Move the peaks of an object along the genome; return the chain file that leads back."""
+    adata.var[["start", "end"]] += by
+    adata.var_names = [f"{c}:{s}-{e}" for c, s, e in adata.var[["chrom", "start", "end"]].itertuples(index=False)]
+    size = int(adata.var["end"].max())
+    path = folder / "back.chain"
+    path.write_text(
+        "".join(
+            f"chain 1 {contig} {size} + {by} {size} {contig} {size} + 0 {size - by} 1\n{size - by}\n\n"
+            for contig in adata.var["chrom"].unique()
+        )
+    )
+    return path
+
+
+class TestOtherPeaks:
+    """Peak sets that differ: what only one of the objects has counts on its own cells."""
+
+    def test_labels_by_sequence_alone(self, strangers: tuple[AnnData, AnnData]) -> None:
+        reference, query = strangers
+        found = annotated(query, reference)
+        assert accuracy(found) >= 0.8
+        coverage = found.uns["scllmda"]["coverage"]
+        assert (coverage["n_matched_query"], coverage["n_own"]) == (0, 2000)
+        assert 2000 < coverage["n_used"] <= 4000
+
+    def test_frozen_labels_by_sequence_alone(self, strangers: tuple[AnnData, AnnData]) -> None:
+        reference, query = strangers
+        found = annotated(query, reference, frozen=True)
+        assert accuracy(found) >= 0.8
+        assert found.uns["scllmda"]["coverage"]["fraction_of_counts_shared"] == 0
+
+    def test_few_shared_peaks_without_sequence(self) -> None:
+        reference, query = sl.datasets.simulate(n_reference=250, n_query=100, n_peaks=2000, n_types=4, shared_peaks=0.2)
+        del reference.var["sequence"], query.var["sequence"]
+        assert accuracy(annotated(query, reference)) >= 0.75
+
+    def test_none_shared_needs_sequence(self, strangers: tuple[AnnData, AnnData]) -> None:
+        reference, query = (with_X(adata, adata.X) for adata in strangers)
+        for adata in (reference, query):
+            del adata.var["sequence"]
+            TestErrors.check(query, reference, ValueError, "No query peak overlaps .*genome builds")
+
+    def test_a_genome_does_not_tell_of_another_build(self, tmp_path: Path) -> None:
+        path = tmp_path / "genome.fa"
+        reference, query = sl.datasets.simulate(n_reference=150, n_query=100, n_peaks=800, n_types=4, fasta=path)
+        for adata, build in ((reference, "hg38"), (query, "hg19")):
+            del adata.var["sequence"]
+            adata.uns["genome"] = build
+        TestErrors.check(query, reference, ValueError, "genome build 'hg19'.*expected the same.*chain=", genome=path)
+
+    @pytest.mark.parametrize("frozen", [False, True])
+    def test_lifted_over(self, frozen: bool, tmp_path: Path) -> None:
+        genome = tmp_path / "genome.fa"
+        reference, query = sl.datasets.simulate(n_reference=150, n_query=100, n_peaks=800, n_types=4, fasta=genome)
+        sl.tl.embed_peaks(reference)
+        sl.tl.cell_embeddings(reference, n_latent=16)
+        with_dna = annotated(query, reference, frozen=frozen)
+        without = query.copy()
+        del without.var["sequence"]
+        expected = annotated(without, reference, frozen=frozen)
+        chain = shifted(tmp_path, query, 5000)
+        found = annotated(query, reference, frozen=frozen, chain=chain)
+        assert found.uns["scllmda"]["coverage"]["n_lifted"] == 800
+        assert_same_annotation(found, with_dna, ignore=("coverage",))
+        # The genome is of the reference's build, and says nothing of the query's peaks where they were.
+        del query.var["sequence"]
+        found = annotated(query, reference, frozen=frozen, chain=chain, genome=genome)
+        assert_same_annotation(found, expected, ignore=("coverage",))
+
+
+class TestFrozen:
+    def test_slots(self, fitted: AnnData) -> None:
+        query, before = pair()[1], snapshot(fitted)
+        query_before = snapshot(query)
+        assert sl.tl.annotate(query, fitted, frozen=True) is None
+        assert added(query_before, snapshot(query)) == annotation_keys()
+        assert added(before, snapshot(fitted)) == set()
+        uns = query.uns["scllmda"]
+        assert uns["params"]["n_latent"] == 16
+        coverage = uns["coverage"]
+        assert (coverage["n_own"], coverage["sequence"]) == (0, "none")
+        assert 0 < coverage["n_used"] <= 640
+        assert coverage["fraction_of_counts_shared"] == 1
+
+    def test_unlabelled_reference_cells_are_left_out(self, fitted: AnnData) -> None:
+        query = pair()[1]
+        labels = fitted.obs["cell_type"].astype(object)
+        labels.iloc[:5] = "unknown"
+        found = annotated(query, relabelled(fitted, labels), frozen=True)
+        assert found.uns["scllmda"]["reference"]["n_cells"] == 145
+        assert_same_annotation(found, annotated(query, fitted[5:], frozen=True))
+
+    @pytest.mark.parametrize("change", ["permuted", "deleted", "missing"])
+    def test_query_labels_are_not_read(self, change: str, fitted: AnnData) -> None:
+        query = pair()[1]
+        first = annotated(query, fitted, frozen=True, batch_key="batch")
+        for column in ("cell_type", "batch"):
+            if change == "permuted":
+                query.obs[column] = np.random.default_rng(0).permutation(query.obs[column].to_numpy())
+            elif change == "deleted":
+                del query.obs[column]
+            else:
+                query.obs[column] = np.nan
+        assert_same_annotation(annotated(query, fitted, frozen=True, batch_key="batch"), first)
+
+    def test_backed(self, tmp_path: Path, fitted: AnnData) -> None:
+        query = pair()[1]
+        expected = annotated(query, fitted, frozen=True)
+        query.write_h5ad(tmp_path / "query.h5ad")
+        fitted.write_h5ad(tmp_path / "reference.h5ad")
+        backed = [ad.read_h5ad(tmp_path / f"{name}.h5ad", backed="r") for name in ("query", "reference")]
+        sl.tl.annotate(*backed, frozen=True)
+        assert_same_annotation(backed[0], expected)
+        for adata in backed:
+            adata.file.close()
+
+    def test_order_of_the_peaks(self, fitted: AnnData) -> None:
+        query = pair()[1]
+        order = np.random.default_rng(0).permutation(query.n_vars)
+        assert_same_annotation(annotated(query[:, order], fitted, frozen=True), annotated(query, fitted, frozen=True))
+
+    def test_errors(self, fitted: AnnData) -> None:
+        reference, query = pair()
+        check = TestErrors.check
+        check(query, reference, KeyError, r"not fitted.*sl\.tl\.cell_embeddings\(reference\)", frozen=True)
+        check(query, fitted[:, :700].copy(), ValueError, "fitted to 800 peaks.* has 700 .*subset", frozen=True)
+        check(with_X(query, None), fitted, ValueError, r"\.X is None", frozen=True)
+        empty = without_peaks(query, slice(None))
+        check(empty, fitted, ValueError, "None of the 100 query cells has an open peak", frozen=True)
+        check(with_X(query, -query.X), fitted, ValueError, "negative", frozen=True)
+        published = pair(sequence=True)[0]
+        sl.tl.embed_peaks(published)
+        sl.tl.cell_embeddings(published, recipe="published", n_epochs=1, n_latent=4)
+        check(query, published, KeyError, "not fitted", frozen=True)
+
+
 class TestMuData:
     @staticmethod
     def wrapped(atac: AnnData) -> MuData:
@@ -340,7 +502,10 @@ class TestPeaks:
     def test_order_of_the_querys(self, expected: AnnData) -> None:
         reference, query = pair()
         order = np.random.default_rng(0).permutation(query.n_vars)
-        assert_same_annotation(annotated(query[:, order], reference), expected)
+        found = annotated(query[:, order], reference)
+        assert (found.obs["scllmda"] == expected.obs["scllmda"]).mean() > 0.99
+        np.testing.assert_allclose(found.obsm["scllmda_proba"], expected.obsm["scllmda_proba"], atol=1e-3)
+        assert_same(found.uns["scllmda"]["coverage"], expected.uns["scllmda"]["coverage"])
 
     @pytest.mark.parametrize("sequence", [False, True])
     def test_order_of_the_references(self, sequence: bool) -> None:
@@ -413,8 +578,11 @@ class TestSequence:
 
     def test_no_known_sequence_among_the_peaks_used(self) -> None:
         reference, query = pair(sequence=True)
-        matched = sl.pp.match_peaks(query, reference).var["matched"].to_numpy()
-        reference.var["sequence"] = reference.var["sequence"].where(~matched, "N" * 500)
+        del query.var["sequence"]
+        X = reference.X.toarray()
+        X[:, :20] = 0
+        reference = with_X(reference, X)
+        reference.var["sequence"] = reference.var["sequence"].where(np.arange(reference.n_vars) < 20, "N" * 500)
         assert annotated(query, reference).uns["scllmda"]["coverage"]["sequence"] == "none"
 
     def test_constant_embeddings_tell_nothing(self) -> None:
@@ -437,7 +605,8 @@ class TestSequence:
 
 
 class TestFiles:
-    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2")
+    # The graph network's libraries may be loaded here for the first time.
+    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:`torch.jit.script` is deprecated")
     @pytest.mark.parametrize("form", ["h5ad", "zarr"])
     @pytest.mark.parametrize(
         ("sequence", "options", "names"),
@@ -687,17 +856,33 @@ class TestErrors:
         objects[which] = with_X(objects[which], sp.csr_matrix(X) if sparse else X)
         self.check(objects["query"], objects["reference"], ValueError, match)
 
-    @pytest.mark.parametrize("which", ["query", "reference"])
-    def test_no_counts(self, which: str) -> None:
-        objects = dict(zip(("reference", "query"), pair(), strict=True))
-        objects[which] = with_X(objects[which], None)
-        self.check(objects["query"], objects["reference"], ValueError, r"\.X is None.*layer=")
+    def test_no_counts(self) -> None:
+        reference, query = pair()
+        self.check(with_X(query, None), reference, ValueError, r"\.X is None.*layer=")
+        bare = with_X(reference, None)
+        self.check(query, bare, KeyError, r"reference is not fitted.*sl\.tl\.cell_embeddings")
 
     @pytest.mark.parametrize("which", ["query", "reference"])
-    def test_all_zero(self, which: str) -> None:
-        objects = dict(zip(("reference", "query"), pair(), strict=True))
+    @pytest.mark.parametrize("peaks", ["same", "others"])
+    def test_all_zero(self, which: str, peaks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        objects = dict(zip(("reference", "query"), pair(sequence=True), strict=True))
+        if peaks == "same":
+            objects["query"] = objects["reference"][:50].copy()
         objects[which] = without_peaks(objects[which], slice(None))
-        self.check(objects["query"], objects["reference"], ValueError, "None of 800 peaks is open in every domain")
+        monkeypatch.setattr(Sequences, "embed", lambda *_, **__: pytest.fail("the error comes before any long work"))
+        n = objects[which].n_obs
+        match = "None of 800 peaks is open in every domain" if peaks == "same" else f"None of the {n} {which} cells has"
+        self.check(objects["query"], objects["reference"], ValueError, match)
+
+    def test_peak_embeddings_of_another_length(self) -> None:
+        reference, query = pair()
+        rng = np.random.default_rng(0)
+        for adata, n_dims in ((reference, 4), (query, 5)):
+            adata.varm["X_kmer"] = rng.standard_normal((adata.n_vars, n_dims))
+        match = r"varm\['X_kmer'\] of the query has 5 dimensions.* have 4; expected the same encoder.*embed_peaks"
+        self.check(query, reference, ValueError, match)
+        sl.tl.cell_embeddings(reference, use_varm="X_kmer", n_latent=4)
+        self.check(query, reference, ValueError, match, frozen=True)
 
     @pytest.mark.parametrize("value", [np.ones((800, 2, 2)), np.full((800, 4), np.nan)])
     def test_bad_peak_embeddings(self, value: np.ndarray) -> None:
