@@ -77,9 +77,8 @@ class Dense:
 
     cells: np.ndarray
     loadings: np.ndarray
-    cell_covariance: np.ndarray
-    peak_covariance: np.ndarray
-    cell_gram: np.ndarray
+    cell_prior: np.ndarray
+    peak_prior: np.ndarray
 
 
 def least_squares_start(X: np.ndarray, m: Margins, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +94,7 @@ def least_squares_start(X: np.ndarray, m: Margins, k: int) -> tuple[np.ndarray, 
 
 
 def one_alternation(X: np.ndarray, m: Margins, k: int, expected: np.ndarray | None = None) -> Dense:
-    """Update every peak, then every cell, then the cells again by what the loadings are worth in the end.
+    """Update every peak, then every cell, then both priors.
 
     Counts x_ji have mean and variance c_j m_i (1 + w_j · b_i) and c_j m_i, w_j ~ N(0, V), b_i ~ N(expected_i, T).
     The start has T = I, and V the mean of w wᵀ weighted by exposure.
@@ -106,32 +105,37 @@ def one_alternation(X: np.ndarray, m: Margins, k: int, expected: np.ndarray | No
     V = (c[:, None] * cells).T @ cells / c.sum()
     expected = np.zeros((X.shape[1], k)) if expected is None else expected
 
-    loadings, posterior = np.zeros((X.shape[1], k)), np.zeros((X.shape[1], k, k))
-    squares = np.zeros((k, k))
-    evident = np.flatnonzero(rate)
-    for i in evident:
+    loadings, of_peaks = np.zeros((X.shape[1], k)), np.zeros((X.shape[1], k, k))
+    deviations = np.zeros((X.shape[1], k))
+    for i in np.flatnonzero(rate):
         gram = (seen[:, i] * c * cells.T) @ cells
-        posterior[i] = np.linalg.inv(rate[i] * gram + np.eye(k))
-        deviation = posterior[i] @ (residual[:, i] @ cells - rate[i] * gram @ expected[i])
-        loadings[i] = expected[i] + deviation
-        squares += np.outer(deviation, deviation) + posterior[i]
-    T = squares / len(evident)
+        of_peaks[i] = np.linalg.inv(rate[i] * gram + np.eye(k))
+        deviations[i] = of_peaks[i] @ (residual[:, i] @ cells - rate[i] * gram @ expected[i])
+        loadings[i] = expected[i] + deviations[i]
 
-    def update_cells(posterior: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        means, covariances = np.zeros((len(X), k)), np.zeros((len(X), k, k))
-        second_moments = np.einsum("ik,il->ikl", loadings, loadings) + posterior
-        for j in np.flatnonzero(c):
-            design = np.einsum("i,ikl->kl", m.expected[m.view[j]], second_moments)
-            covariances[j] = np.linalg.inv(c[j] * design + np.linalg.inv(V))
-            means[j] = covariances[j] @ (residual[j] @ loadings)
-        return means, covariances
+    cells, of_cells = np.zeros((len(X), k)), np.zeros((len(X), k, k))
+    second_moments = np.einsum("ik,il->ikl", loadings, loadings) + of_peaks
+    for j in np.flatnonzero(c):
+        design = np.einsum("i,ikl->kl", m.expected[m.view[j]], second_moments)
+        of_cells[j] = np.linalg.inv(c[j] * design + np.linalg.inv(V))
+        cells[j] = of_cells[j] @ (residual[j] @ loadings)
+    return Dense(
+        cells,
+        loadings,
+        _mackay(V, cells[c > 0], of_cells[c > 0]),
+        _mackay(np.eye(k), deviations[rate > 0], of_peaks[rate > 0]),
+    )
 
-    cells, covariances = update_cells(posterior, V)
-    moments = np.einsum("jk,jl->jkl", cells, cells) + covariances
-    V, gram = moments.sum(axis=0) / (c > 0).sum(), np.einsum("j,jkl->kl", c, moments)
-    final = np.linalg.inv(rate[:, None, None] * gram + np.linalg.inv(T))
-    cells, _ = update_cells(final, V)
-    return Dense(cells, loadings, V, T, gram)
+
+def _mackay(prior: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Return the next prior: squares of the means over what is determined of them, where the prior is I."""
+    root = np.linalg.cholesky(prior)
+    to_whitened = np.linalg.inv(root)
+    whitened = means @ to_whitened.T
+    determined = sum(np.eye(len(prior)) - to_whitened @ C @ to_whitened.T for C in covariances)
+    values, vectors = np.linalg.eigh(determined)
+    scale = root @ (vectors / np.sqrt(values)) @ vectors.T
+    return scale @ (whitened.T @ whitened) @ scale.T
 
 
 def _residual(X: np.ndarray, m: Margins) -> np.ndarray:

@@ -32,3 +32,11 @@ class InMemory:
     def __iter__(self) -> Iterator[sp.csr_matrix]:
         """Pass over the rows once."""
         yield self.X
+
+
+def with_rows(counts: Blocks) -> Iterator[tuple[slice, sp.csr_matrix]]:
+    """Yield each block with the rows that it holds."""
+    first = 0
+    for X in counts:
+        yield slice(first, first + X.shape[0]), X
+        first += X.shape[0]

@@ -86,4 +86,10 @@ class CellMapper:
         """Return the embedding (n_cells, k) of counts (n_cells, n_peaks); zero for cells without evidence."""
         exposure = (X @ self._used).astype(np.float64) / (self._mass or 1)
         pull = (X @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
-        return self._shrinkage.mean(pull, exposure).astype(np.float32)
+        scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
+        return _row_by_row(scores, self._shrinkage.axes.T).astype(np.float32)
+
+
+def _row_by_row(rows: Float, matrix: Float) -> Float:
+    """Multiply each row by itself: linear algebra libraries round differently by the number of rows."""
+    return (rows[:, None] @ np.ascontiguousarray(matrix))[:, 0]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +11,7 @@ Float = NDArray[np.floating]
 
 OVERSAMPLING = 16
 """Random directions beyond those asked for, so that the last ones are good too."""
-N_PASSES = 3
+N_PASSES = 2
 """Passes over the counts. As an embedding, an SVD stopped here would cost points of accuracy; as a start of
 alternations, which go on in the same subspace, it is as good as a converged one."""
 SMALL = 2**21
@@ -21,21 +19,17 @@ SMALL = 2**21
 N_PASSES_IF_SMALL = 30
 
 
-@dataclass(frozen=True)
-class _Projection:
-    """Cells as weighted least squares on loadings that are orthonormal under the base rates."""
+class _LeastSquares:
+    """Cells as weighted least squares on ``k`` loadings that are orthonormal under the base rates."""
 
-    rotation: Float
-    weight: float
-    """Power of the exposure that scores are divided by."""
+    def __init__(self, k: int) -> None:
+        self.axes: Float = np.eye(k)
 
-    def mean(self, pull: Float, exposure: Float) -> Float:
-        scale = np.divide(1.0, exposure**self.weight, out=np.zeros(len(exposure)), where=exposure > 0)
-        return (scale[:, None] * pull) @ self.rotation
+    def scores(self, pull: Float, exposure: Float) -> Float:
+        return np.divide(pull, exposure[:, None], out=np.zeros_like(pull), where=exposure[:, None] > 0)
 
     def covariance(self, exposure: Float, weights: Float) -> Float:
-        k = self.rotation.shape[1]
-        return np.zeros((k, k))
+        return np.zeros_like(self.axes)
 
 
 def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
@@ -60,22 +54,18 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     root = np.sqrt(margins.rate)[:, None]
     over_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
     basis: Float = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
-    rules = [_Projection(np.eye(n_directions), 1.0)] * len(margins.expected)
+    rules = [_LeastSquares(n_directions)] * len(margins.expected)
     for _ in range(N_PASSES_IF_SMALL if small else N_PASSES):
         basis = _orthonormal(basis)
-        basis = over_root * sweep(counts, margins, over_root * basis, rules, n_directions).pull
+        basis = over_root * sweep(counts, margins, over_root * basis, rules).pull
     basis = _orthonormal(basis)
-    step = sweep(counts, margins, over_root * basis, rules, n_directions)
+    step = sweep(counts, margins, over_root * basis, rules)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
     rotation = np.zeros((n_directions, n_components))
     leading = vectors[:, ::-1][:, :n_components]
     rotation[:, : leading.shape[1]] = leading
-    return Sweep(
-        (step.cells @ rotation).astype(np.float32),
-        step.pull @ rotation,
-        rotation.T @ step.grams @ rotation,
-        rotation.T @ step.covariance @ rotation,
-    )
+    single = rotation.astype(np.float32)
+    return Sweep(step.cells @ single, step.pull @ single, rotation.T @ step.grams @ rotation)
 
 
 def _orthonormal(basis: Float) -> Float:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,18 +8,24 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
+from ._blocks import Blocks, with_rows
 from ._margins import Margins
 from ._threads import in_order
 
 Float = NDArray[np.floating]
 
+TILE = 1024
+"""Cells whose dense vectors are worked on at a time, small enough to stay in cache."""
+
 
 class Rule(Protocol):
     """How cells follow from what the evidence says of them."""
 
-    def mean(self, pull: Float, exposure: Float) -> Float:
-        """Return the cells (n, k) of ``pull`` (n, l)."""
+    axes: Float
+    """(l, k): cells are ``scores @ axes.T``."""
+
+    def scores(self, pull: Float, exposure: Float) -> Float:
+        """Return the cells along the axes (n, k), by ``pull`` (n, l)."""
 
     def covariance(self, exposure: Float, weights: Float) -> Float:
         """Return Σ ``weights`` (n,) × their covariances (k, k)."""
@@ -31,15 +37,13 @@ class Sweep:
 
     cells: NDArray[np.float32]
     """(n_cells, k)."""
-    pull: Float
+    pull: NDArray[np.float32]
     """(n_peaks, k): (counts − expected)ᵀ @ cells; zero for peaks that are no evidence."""
     grams: Float
     """(n_views, k, k): Σ exposure × E[w wᵀ] over the cells of each view."""
-    covariance: Float
-    """(k, k): mean of E[w wᵀ] over the cells with any evidence."""
 
 
-def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rule], n_components: int) -> Sweep:
+def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rule]) -> Sweep:
     """Embed all cells from ``(counts − expected) @ loadings`` and collect what the peaks' next update needs.
 
     Parameters
@@ -49,48 +53,38 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
     margins
         Their independence model.
     loadings
-        (n_peaks, l).
+        (n_peaks, l); zero for peaks that are no evidence.
     rules
         One per view.
-    n_components
-        k.
     """
-    loadings = np.where(margins.rate[:, None] > 0, loadings, 0).astype(np.float32)
-    means = margins.expected @ loadings
-    n_views, k = len(means), n_components
+    loadings = loadings.astype(np.float32)
+    means = (margins.expected @ loadings).astype(np.float32)
+    n_views, k = len(means), len(rules[0].axes)
 
     def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, Sweep, Float]:
         rows, X = block
-        scores = X @ loadings
         cells = np.zeros((X.shape[0], k), dtype=np.float32)
-        exposed, grams, squares = np.zeros((n_views, k)), np.zeros((n_views, k, k)), np.zeros((k, k))
+        exposed, grams = np.zeros((n_views, k)), np.zeros((n_views, k, k))
         for view in np.unique(margins.view[rows]):
-            here = np.flatnonzero(margins.view[rows] == view)
-            exposure = margins.exposure[rows][here]
-            present = (exposure > 0).astype(np.float64)
-            w = rules[view].mean(scores[here] - exposure[:, None] * means[view], exposure)
-            cells[here] = w
-            exposed[view] = exposure @ w
-            grams[view] = (exposure[:, None] * w).T @ w + rules[view].covariance(exposure, exposure)
-            squares += (present[:, None] * w).T @ w + rules[view].covariance(exposure, present)
-        return rows, Sweep(cells, X.T @ cells, grams, squares), exposed
+            rule, axes = rules[view], rules[view].axes.T.astype(np.float32)
+            mine = np.flatnonzero(margins.view[rows] == view)
+            for first in range(0, len(mine), TILE):
+                here = mine[first : first + TILE]
+                exposure = margins.exposure[rows][here]
+                weight = exposure.astype(np.float32)[:, None]
+                w = rule.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
+                cells[here] = w
+                exposed[view] += weight[:, 0] @ w
+                grams[view] += (weight * w).T @ w + rule.covariance(exposure, exposure)
+        return rows, Sweep(cells, X.T @ cells, grams), exposed
 
     cells = np.zeros((counts.shape[0], k), dtype=np.float32)
-    pull, exposed = np.zeros((counts.shape[1], k)), np.zeros((n_views, k))
-    grams, squares = np.zeros((n_views, k, k)), np.zeros((k, k))
-    for rows, part, exposed_part in in_order(embed, _with_rows(counts)):
+    pull, exposed, grams = np.zeros((counts.shape[1], k)), np.zeros((n_views, k)), np.zeros((n_views, k, k))
+    for rows, part, exposed_part in in_order(embed, with_rows(counts)):
         cells[rows] = part.cells
         pull += part.pull
         grams += part.grams
-        squares += part.covariance
         exposed += exposed_part
     pull -= margins.expected.T @ exposed
     pull[margins.rate == 0] = 0
-    return Sweep(cells, pull, grams, squares / max((margins.exposure > 0).sum(), 1))
-
-
-def _with_rows(counts: Blocks) -> Iterator[tuple[slice, sp.csr_matrix]]:
-    first = 0
-    for X in counts:
-        yield slice(first, first + X.shape[0]), X
-        first += X.shape[0]
+    return Sweep(cells, pull.astype(np.float32), grams)

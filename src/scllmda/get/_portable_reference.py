@@ -57,10 +57,12 @@ def portable_reference(
     if missing:
         msg = f"The reference is not fitted: no {', '.join(missing)}. Run sl.tl.cell_embeddings(reference) first."
         raise KeyError(msg)
+    # Dimensions that the counts did not support are zero.
+    k = len(fitted.uns[use_rep]["cell_gram"]) if "cell_gram" in fitted.uns[use_rep] else None
     return AnnData(
         obs=fitted.obs.copy(),
         var=fitted.var.drop(columns=SEQUENCE, errors="ignore"),
-        obsm={use_rep: fitted.obsm[use_rep].copy()},
-        varm={use_rep: fitted.varm[use_rep].copy()},
+        obsm={use_rep: fitted.obsm[use_rep][:, :k].copy()},
+        varm={use_rep: fitted.varm[use_rep][:, :k].copy()},
         uns={key: deepcopy(fitted.uns[key]) for key in (use_rep, "genome") if key in fitted.uns},
     )

@@ -11,7 +11,7 @@ from .._anndata import obs_column, resolve, write_slots
 from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING, SEQUENCE
 from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
-from ._decoder_slots import decoder_slots
+from ._decoder_slots import decoder_slots, pad
 from ._labels import encode_batches
 from ._params import require_positive, require_slot_name, storable
 
@@ -75,7 +75,7 @@ def cell_embeddings(
         "bernoulli": a peak is open or not, counts are binarised. "poisson": counts as they are. Binarised counts told
         cell types apart better wherever it was measured.
     n_latent
-        Dimensions; 128 as in scLLMDA. Those that the counts do not support are shrunk to next to nothing.
+        Dimensions; 128 as in scLLMDA. The counts support k of them, found by held-out likelihood; the rest are zero.
     recipe
         "default" or "published".
     n_epochs
@@ -102,9 +102,9 @@ def cell_embeddings(
         evidence. A cell opens a peak about 1 + w_j · (g + v_i) times as often as its depth and the base rate say.
     ``.uns[key_added]``
         ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``rate`` (n_peaks,), the peaks' base rates;
-        ``cell_covariance``, ``peak_covariance`` and ``cell_gram`` (n_latent, n_latent), the priors and the evidence
+        ``cell_covariance``, ``peak_covariance`` and ``cell_gram`` (k, k), the priors and the evidence
         behind the loadings; with sequence ``prior``, g as a linear map: ``mean`` and ``scale`` (d,) of the peak
-        embeddings, ``weights`` (d, n_latent), ``held_out_r2``. With the published recipe ``history`` instead.
+        embeddings, ``weights`` (d, k), ``held_out_r2``. With the published recipe ``history`` instead.
 
     Raises
     ------
@@ -179,7 +179,8 @@ def cell_embeddings(
         params["n_epochs"] = n_epochs
     else:
         fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=generator)
-        cells, peaks, decoder = fitted.cells, fitted.decoder.loadings, decoder_slots(fitted.decoder)
+        cells, peaks = pad(fitted.cells, n_latent), pad(fitted.decoder.loadings, n_latent)
+        decoder = decoder_slots(fitted.decoder)
     slots = {
         ("obsm", key_added): cells,
         ("varm", key_added): peaks,

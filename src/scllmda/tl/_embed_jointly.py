@@ -120,7 +120,8 @@ def embed_in_frozen_space(
     if params["likelihood"] == "bernoulli":
         blocks = blocks.binary()
     decoder, shared = extend_decoder(decoder, blocks, peaks, embeddings)
-    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labelled]
+    k = decoder.loadings.shape[1]
+    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labelled, :k]
     coverage = {
         "n_peaks": reference.n_vars,
         **pairs.report,

@@ -16,7 +16,7 @@ from .._keys import CELL_EMBEDDING
 from ..factorisation import Decoder
 from ..pp._pair_peaks import pair_peaks
 from ._cell_embeddings import peak_embeddings
-from ._decoder_slots import read_decoder
+from ._decoder_slots import pad, read_decoder
 from ._joint_peaks import JointPeaks, own_peaks
 from ._map_query import extend_decoder, map_blocks
 from ._params import require_client, require_positive, require_slot_name, storable
@@ -84,7 +84,7 @@ def map_cells(
     None, or the copy if ``copy``. Sets
 
     ``.obsm[key_added]``
-        (n_cells, k), float32; zero for cells without an open peak among those used.
+        (n_cells, n_latent) as in the reference, float32; zero for cells without an open peak among those used.
     ``.uns[key_added]``
         ``params`` and ``coverage``: peaks paired, ``n_own`` (peaks by their sequence alone) and
         ``fraction_of_counts_shared`` (share of the used counts on peaks that the reference has).
@@ -124,7 +124,7 @@ def map_cells(
     if fitted.uns[use_rep]["params"]["likelihood"] == "bernoulli":
         counts = counts.binary()
     decoder, shared = extend_decoder(decoder, counts, peaks, embeddings)
-    cells = map_blocks(decoder, counts, peaks.seen, client)
+    cells = pad(map_blocks(decoder, counts, peaks.seen, client), fitted.varm[use_rep].shape[1])
     params = storable(use_rep=use_rep, use_varm=use_varm, layer=layer, min_overlap=min_overlap)
     coverage = {**pairs.report, "n_own": len(peaks.own), **shared}
     slots = {("obsm", key_added): cells, ("uns", key_added): {"params": params, "coverage": coverage}}
