@@ -80,10 +80,10 @@ N_PROGRAMS = 10
 # Methods, as they run in their own process.
 
 
-def scllmda(adata: ad.AnnData, epochs: int) -> np.ndarray:
+def scllmda(adata: ad.AnnData, epochs: int, n_latent: int = 128) -> np.ndarray:
     import scllmda as sl
 
-    sl.tl.cell_embeddings(adata, domain_key="half" if "half" in adata.obs else None)
+    sl.tl.cell_embeddings(adata, domain_key="half" if "half" in adata.obs else None, n_latent=n_latent)
     return adata.obsm[KEY]
 
 
@@ -102,10 +102,10 @@ def lsi(adata: ad.AnnData, epochs: int) -> np.ndarray:
     return adata.obsm["X_lsi"][:, 1:]  # the first is depth
 
 
-def spectral(adata: ad.AnnData, epochs: int) -> np.ndarray:
+def spectral(adata: ad.AnnData, epochs: int, n_comps: int = 30) -> np.ndarray:
     import snapatac2 as snap
 
-    snap.tl.spectral(adata, features=None)
+    snap.tl.spectral(adata, features=None, n_comps=n_comps)
     return adata.obsm["X_spectral"]
 
 
@@ -132,8 +132,10 @@ class Method:
 OURS, PUBLISHED = "scllmda", "published recipe"
 METHODS = {
     OURS: Method(scllmda, ("scllmda", "scanpy"), is_peer=False),
+    "scllmda, 64": Method(partial(scllmda, n_latent=64), ("scllmda", "scanpy"), is_peer=False),
     "TF-IDF + LSI": Method(lsi, ("muon",)),
     "SnapATAC2 spectral": Method(spectral, ("snapatac2",)),
+    "SnapATAC2 spectral, 128": Method(partial(spectral, n_comps=128), ("snapatac2",)),
     "PeakVI": Method(peakvi, ("scvi",), epochs="peakvi_epochs"),
     PUBLISHED: Method(published, ("scllmda", "scanpy", "torch._dynamo"), epochs="published_epochs", is_peer=False),
 }

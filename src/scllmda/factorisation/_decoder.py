@@ -11,13 +11,16 @@ from ._shrinkage import Shrinkage
 
 Float = NDArray[np.floating]
 
+HALF_RANGE = (np.finfo(np.float16).min, np.finfo(np.float16).max)
+
 
 @dataclass(frozen=True)
 class Decoder:
     """The frozen part of a factorisation: all that new cells need."""
 
     loadings: Float
-    """(n_peaks, k): g(seq) + v. Orthonormal under ``rate`` as fitted; zero for peaks that were no evidence."""
+    """(n_peaks, k): g(seq) + v. Orthonormal under ``rate`` as fitted; zero for peaks that were no evidence. Of half
+    precision."""
     rate: Float
     """(n_peaks,): base rates, summing to 1 as fitted; zero likewise."""
     evidence: Float
@@ -83,11 +86,19 @@ class CellMapper:
         self._shrinkage = Shrinkage(decoder.gram(expected), decoder.cell_covariance)
 
     def __call__(self, X: sp.csr_matrix) -> NDArray[np.float32]:
-        """Return the embedding (n_cells, k) of counts (n_cells, n_peaks); zero for cells without evidence."""
+        """Return the embedding (n_cells, k), of half precision, of counts (n_cells, n_peaks).
+
+        Zero for cells without evidence.
+        """
         exposure = (X @ self._used).astype(np.float64) / (self._mass or 1)
         pull = (X @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
         scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
-        return _row_by_row(scores, self._shrinkage.axes.T).astype(np.float32)
+        return half_precision(_row_by_row(scores, self._shrinkage.axes.T))
+
+
+def half_precision(values: Float) -> NDArray[np.float32]:
+    """Round to what two bytes can hold, far finer than posteriors are wide: a reference is stored in half the space."""
+    return np.clip(values, *HALF_RANGE).astype(np.float16).astype(np.float32)
 
 
 def _row_by_row(rows: Float, matrix: Float) -> Float:

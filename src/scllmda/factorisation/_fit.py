@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ._blocks import Blocks, with_rows
-from ._decoder import CellMapper, Decoder
+from ._decoder import CellMapper, Decoder, half_precision
 from ._held_out import hold_out
 from ._margins import Margins
 from ._peaks import Peaks, update_peaks
@@ -106,7 +106,7 @@ def fit(
     loadings = update_peaks(step, margins, used, expected).loadings
     gauge, inverse = _canonical_gauge(step.cells, margins.exposure, loadings, rate)
     decoder = Decoder(
-        loadings=(loadings @ gauge).astype(np.float32),
+        loadings=half_precision(loadings @ gauge),
         rate=rate.astype(np.float32),
         evidence=rate.astype(np.float32),
         cell_covariance=inverse @ inverse.T,

@@ -6,6 +6,7 @@ from copy import deepcopy
 from os import PathLike
 from typing import TYPE_CHECKING
 
+import numpy as np
 from anndata import AnnData
 
 from .._anndata import read
@@ -13,6 +14,7 @@ from .._keys import CELL_EMBEDDING, SEQUENCE
 
 if TYPE_CHECKING:
     from mudata import MuData
+    from numpy.typing import NDArray
 
 
 def portable_reference(
@@ -34,8 +36,9 @@ def portable_reference(
 
     Returns
     -------
-    New AnnData with the cells' ``.obs``, the peaks' ``.var`` (without the column ``sequence``), ``.obsm[use_rep]``,
-    ``.varm[use_rep]``, ``.uns[use_rep]`` and, if there, ``.uns["genome"]``. ``.X`` is None; no layers.
+    New AnnData with the cells' ``.obs``, the peaks' ``.var`` (without the column ``sequence``), ``.obsm[use_rep]`` and
+    ``.varm[use_rep]`` (float16, without the dimensions that counts did not support), ``.uns[use_rep]`` and, if there,
+    ``.uns["genome"]``. ``.X`` is None; no layers.
 
     Raises
     ------
@@ -57,12 +60,18 @@ def portable_reference(
     if missing:
         msg = f"The reference is not fitted: no {', '.join(missing)}. Run sl.tl.cell_embeddings(reference) first."
         raise KeyError(msg)
-    # Dimensions that the counts did not support are zero.
-    k = len(fitted.uns[use_rep]["cell_gram"]) if "cell_gram" in fitted.uns[use_rep] else None
+    # The published recipe has no decoder, and supports all its dimensions.
+    k = len(fitted.uns[use_rep].get("cell_gram", ())) or None
     return AnnData(
         obs=fitted.obs.copy(),
         var=fitted.var.drop(columns=SEQUENCE, errors="ignore"),
-        obsm={use_rep: fitted.obsm[use_rep][:, :k].copy()},
-        varm={use_rep: fitted.varm[use_rep][:, :k].copy()},
+        obsm={use_rep: _in_half_precision(fitted.obsm[use_rep][:, :k])},
+        varm={use_rep: _in_half_precision(fitted.varm[use_rep][:, :k])},
         uns={key: deepcopy(fitted.uns[key]) for key in (use_rep, "genome") if key in fitted.uns},
     )
+
+
+def _in_half_precision(columns: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return them as float16 where nothing is lost, as it is for what the default recipe fitted."""
+    half = columns.astype(np.float16)
+    return half if (half == columns).all() else columns.copy()
