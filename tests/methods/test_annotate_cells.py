@@ -5,7 +5,7 @@ import pytest
 
 from scllmda.methods import Annotation, annotate_cells
 
-QUICK = {"robust": None, "scllmda": {"n_epochs": 20}}
+QUICK = {"robust": None, "scllmda": {"n_epochs": 20}, "seqalignatac": {"n_epochs": 40}}
 
 
 def make_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

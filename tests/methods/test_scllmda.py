@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scllmda import nn
 from scllmda.graphs import knn_graph, ppmi_graph
-from scllmda.methods import Result, ScllmdaRecipe, Task, scllmda
+from scllmda.methods import METHODS, Result, ScllmdaRecipe, Task, annotate_cells, scllmda
 
 
 def make_cells(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -92,3 +94,49 @@ def test_network_sees_each_domain_s_graphs_as_published(monkeypatch: pytest.Monk
             expected = scale[:, None] * A * scale
             np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
     assert np.mean(np.concatenate([handed.X for handed in seen]) ** 2) == pytest.approx(1)
+
+
+def test_network_is_trained_with_the_whole_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, labels, _ = make_cells()
+    seen = []
+
+    def train(source: nn.Domain, target: nn.Domain, y: np.ndarray, n_classes: int, **settings: object) -> tuple:
+        seen.append((y, n_classes, settings))
+        return np.zeros((40, 3)), np.zeros((60, 16)), np.zeros((40, 16)), {}
+
+    monkeypatch.setattr(nn, "train_adapter", train)
+    run(X, labels)
+    y, n_classes, settings = seen[0]
+    np.testing.assert_array_equal(y, labels[:60])
+    assert n_classes == 3
+    assert settings.pop("device") == "cpu"
+    assert isinstance(settings.pop("seed"), int)
+    assert settings == vars(ScllmdaRecipe())
+
+
+def test_labels_of_the_query_are_not_read() -> None:
+    X, labels, truth = make_cells()
+    marked = np.where(labels < 0, -1, labels)
+    marked[60:] = -1 - truth
+    recipe = ScllmdaRecipe(n_epochs=3)
+    first, second = run(X, labels, recipe), run(X, marked, recipe)
+    np.testing.assert_array_equal(first.proba, second.proba)
+    np.testing.assert_array_equal(first.aligned, second.aligned)
+
+
+def test_walks_of_the_ppmi_graph_are_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L = 3 and 40 walks per cell, for every annotation."""
+    X, labels, _ = make_cells()
+    seen = []
+
+    def keep(task: Task, recipe: ScllmdaRecipe) -> Result:
+        seen.append(task.ppmi)
+        return Result(np.full((40, 3), 1 / 3), np.ones((100, 16)))
+
+    monkeypatch.setitem(METHODS, "scllmda", replace(METHODS["scllmda"], function=keep))
+    settings = {"recipe": None, "n_neighbors": 5, "batch": None, "device": "cpu"}
+    annotate_cells(X, labels, 3, method="scllmda", rng=np.random.default_rng(4), **settings)
+    domain = (labels < 0).astype(int)
+    walks = {"walk_length": 3, "n_walks": 40}
+    expected = ppmi_graph(knn_graph(X, domain, 5), domain, rng=np.random.default_rng(4), **walks)
+    np.testing.assert_array_equal(seen[0].toarray(), expected.toarray())

@@ -166,6 +166,73 @@ def test_encoder_gets_the_reversed_the_discriminator_the_whole_gradient(
         torch.testing.assert_close(total, weight * domain, atol=1e-6, rtol=1e-4)
 
 
+def test_training_is_the_published_optimisation(domains: tuple[Domain, Domain, np.ndarray, np.ndarray]) -> None:
+    """Twelve epochs against eq. 4-17 in dense double precision, with Adam, reversal and its rate written out."""
+    source, target, labels, _ = domains
+    n_epochs, weight = 12, 0.9
+    settings = {**TRAINING, "dropout": 0.0, "domain_weight": weight, "n_epochs": n_epochs}
+    proba, encoded_source, encoded_target, history = train_adapter(source, target, labels, 3, **settings)
+
+    y = torch.from_numpy(labels)
+    X, A, P = (
+        [torch.from_numpy(matrix).double() for matrix in matrices]
+        for matrices in (
+            (source.X, target.X),
+            (source.adjacency.toarray(), target.adjacency.toarray()),
+            (source.ppmi.toarray(), target.ppmi.toarray()),
+        )
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start = DomainAdapter(6, 3, **{**CONSTANTS, "dropout": 0.0})
+    theta = {name: p.detach().double().requires_grad_() for name, p in start.named_parameters()}
+
+    def apply(x: torch.Tensor, name: str) -> torch.Tensor:
+        return x @ theta[f"{name}.weight"].T + theta[f"{name}.bias"]
+
+    def forward(x: torch.Tensor, graphs: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        views = []
+        for graph in graphs:
+            hidden = graph @ x @ theta["encoder.first.lin.weight"].T + theta["encoder.first.bias"]
+            hidden = graph @ torch.relu(hidden) @ theta["encoder.second.lin.weight"].T
+            views.append(hidden + theta["encoder.second.bias"])
+        H = torch.stack(views, dim=1)
+        Q, K, V = (apply(H, f"encoder.fusion.{name}") for name in ("query", "key", "value"))
+        scores = torch.einsum("nid,njd->nij", Q, K) / np.sqrt(16)
+        return torch.einsum("nij,njd->nd", torch.softmax(scores, dim=2), V)
+
+    def log_proba(x: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(apply(torch.relu(apply(x, "discriminator.0")), "discriminator.3"), dim=1)
+
+    memory = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in theta.items()}
+    for epoch in range(n_epochs):
+        Z = [forward(x, graphs) for x, *graphs in zip(X, A, P, strict=True)]
+        classification = -torch.log_softmax(apply(Z[0], "classifier"), dim=1)[torch.arange(len(y)), y].mean()
+        domain = -log_proba(Z[0])[:, 0].mean() - log_proba(Z[1])[:, 1].mean()
+        assert history["domain_loss"][epoch] == pytest.approx(domain.item(), rel=1e-3)
+        assert history["loss"][epoch] == pytest.approx((classification + weight * domain).item(), rel=1e-3)
+        names = list(theta)
+        own, adverse = (
+            torch.autograd.grad(loss, [theta[name] for name in names], retain_graph=True, allow_unused=True)
+            for loss in (classification, domain)
+        )
+        reversal = -min((epoch + 1) / 200, 0.05)
+        for name, a, b in zip(names, own, adverse, strict=True):
+            sign = 1.0 if name.startswith("discriminator") else reversal
+            gradient = (0 if a is None else a) + (0 if b is None else sign * weight * b)
+            first, second = memory[name]
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            memory[name] = first, second
+            unbiased = first / (1 - 0.9 ** (epoch + 1)), second / (1 - 0.999 ** (epoch + 1))
+            step = 3e-3 * unbiased[0] / (unbiased[1].sqrt() + 1e-8)
+            theta[name] = (theta[name].detach() - step).requires_grad_()
+    Z = [forward(x, graphs) for x, *graphs in zip(X, A, P, strict=True)]
+    expected = softmax(apply(Z[1], "classifier").detach().numpy(), axis=1)
+    np.testing.assert_allclose(proba, expected, atol=2e-5)
+    np.testing.assert_allclose(encoded_source, Z[0].detach().numpy(), atol=1e-4)
+    np.testing.assert_allclose(encoded_target, Z[1].detach().numpy(), atol=1e-4)
+
+
 def test_training_learns_a_separable_toy(domains: tuple[Domain, Domain, np.ndarray, np.ndarray]) -> None:
     source, target, labels, truth = domains
     proba, encoded_source, encoded_target, history = train_adapter(source, target, labels, 3, **TRAINING)

@@ -504,7 +504,7 @@ class TestPeaks:
         order = np.random.default_rng(0).permutation(query.n_vars)
         found = annotated(query[:, order], reference)
         assert (found.obs["scllmda"] == expected.obs["scllmda"]).mean() > 0.99
-        np.testing.assert_allclose(found.obsm["scllmda_proba"], expected.obsm["scllmda_proba"], atol=1e-3)
+        np.testing.assert_allclose(found.obsm["scllmda_proba"], expected.obsm["scllmda_proba"], atol=0.02)
         assert_same(found.uns["scllmda"]["coverage"], expected.uns["scllmda"]["coverage"])
 
     @pytest.mark.parametrize("sequence", [False, True])
@@ -513,7 +513,7 @@ class TestPeaks:
         order = np.random.default_rng(0).permutation(reference.n_vars)
         first, second = annotated(query, reference), annotated(query, reference[:, order])
         assert (first.obs["scllmda"] == second.obs["scllmda"]).mean() > 0.99
-        np.testing.assert_allclose(first.obsm["scllmda_proba"], second.obsm["scllmda_proba"], atol=0.01)
+        np.testing.assert_allclose(first.obsm["scllmda_proba"], second.obsm["scllmda_proba"], atol=0.02)
 
     @pytest.mark.parametrize("form", ["{}-{}-{}", "{}_{}_{}", "{}:{}-{}"])
     @pytest.mark.parametrize("prefix", ["chr", ""])

@@ -20,7 +20,7 @@ def methods() -> pd.DataFrame:
     Examples
     --------
     >>> import scllmda as sl
-    >>> sl.get.methods().index.tolist()
+    >>> sl.get.methods().index[:2].tolist()
     ['robust', 'scllmda']
     """
     return _methods.table()

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from ._annotate_cells import Annotation, annotate_cells
 from ._registry import METHODS, Method, get, make_recipe, table
+from ._represent_cells import represent_cells
 from ._robust import RobustRecipe, robust
 from ._scllmda import ScllmdaRecipe, scllmda
-from ._task import Result, Task
+from ._seqalignatac import SeqAlignAtacRecipe, seqalignatac
+from ._task import Counts, Result, Task
 
 __all__ = [
     "METHODS",
     "Annotation",
+    "Counts",
     "Method",
     "Result",
     "RobustRecipe",
     "ScllmdaRecipe",
+    "SeqAlignAtacRecipe",
     "Task",
     "annotate_cells",
     "get",
     "make_recipe",
+    "represent_cells",
     "robust",
     "scllmda",
+    "seqalignatac",
     "table",
 ]

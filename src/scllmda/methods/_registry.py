@@ -5,11 +5,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from ._baselines import (
+    HarmonyLrRecipe,
+    LsiKnnRecipe,
+    LsiLrRecipe,
+    NearestCentroidRecipe,
+    SpectralLrRecipe,
+    embed_by_lsi,
+    embed_by_means,
+    embed_by_spectrum,
+    embed_for_harmony,
+    harmony_lr,
+    logistic_regression,
+    nearest_centroid,
+    nearest_neighbours,
+)
 from ._robust import RobustRecipe, robust
 from ._scllmda import ScllmdaRecipe, scllmda
-from ._task import Result, Task
+from ._seqalignatac import SeqAlignAtacRecipe, seqalignatac
+from ._task import Counts, Result, Task
 
 
 @dataclass(frozen=True)
@@ -21,6 +39,8 @@ class Method:
     """Frozen dataclass of its constants, each with its source."""
     description: str
     citation: str
+    representation: Callable[[Counts, Any], NDArray[np.floating]] | None = None
+    """Cells from joint counts, (n_cells, k), with the recipe; None for the package's own cell embedding."""
 
 
 METHODS = {
@@ -32,6 +52,47 @@ METHODS = {
         ScllmdaRecipe,
         "Graph convolutions on kNN and PPMI graphs with a domain adversary",
         "Liu et al. 2026, PLoS Comput Biol 22(4):e1014226",
+    ),
+    "seqalignatac": Method(
+        seqalignatac,
+        SeqAlignAtacRecipe,
+        "Graph convolutions shallow on the reference and deep on the query, with a domain adversary or MMD",
+        "Liu et al. 2025, Bioinformatics, btaf682",
+    ),
+    "lsi_knn": Method(
+        nearest_neighbours,
+        LsiKnnRecipe,
+        "Baseline: vote of nearest neighbours in LSI",
+        "Cusanovich et al. 2015, Science 348:910",
+        embed_by_lsi,
+    ),
+    "lsi_lr": Method(
+        logistic_regression,
+        LsiLrRecipe,
+        "Baseline: logistic regression on LSI",
+        "Cusanovich et al. 2015, Science 348:910",
+        embed_by_lsi,
+    ),
+    "harmony_lr": Method(
+        harmony_lr,
+        HarmonyLrRecipe,
+        "Baseline: logistic regression on LSI after Harmony (needs harmonypy)",
+        "Korsunsky et al. 2019, Nat Methods 16:1289",
+        embed_for_harmony,
+    ),
+    "spectral_lr": Method(
+        logistic_regression,
+        SpectralLrRecipe,
+        "Baseline: logistic regression on SnapATAC2's spectral embedding",
+        "Zhang et al. 2024, Nat Methods 21:217",
+        embed_by_spectrum,
+    ),
+    "nearest_centroid": Method(
+        nearest_centroid,
+        NearestCentroidRecipe,
+        "Baseline: nearest class mean by cosine, on TF-IDF of all peaks, calibrated",
+        "Manning et al. 2008, Introduction to Information Retrieval, ch. 14",
+        embed_by_means,
     ),
 }
 

@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from ..calibration import fit_temperature, scale
 from ..graphs import personalised_propagation
+from ._principal_axes import rotate_to_principal_axes
 from ._task import Result, Task
 
 Float = NDArray[np.floating]
@@ -37,7 +38,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     """
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     labels = task.labels[reference]
-    X = _principal_axes(task.X)
+    X = rotate_to_principal_axes(task.X)
     X_reference = X[reference]
 
     held_out = np.full((len(reference), task.n_classes), 1 / task.n_classes)
@@ -98,13 +99,6 @@ def _log_posterior(
         model.fit((known - centre) / spread, labels)
         posterior[:, classes] = model.predict_proba((new - centre) / spread)
     return np.log(posterior + 1e-9)
-
-
-def _principal_axes(X: Float) -> Float:
-    """Rotate to principal axes of the uncentred cells, largest first, so that leading columns are the best subspace."""
-    X = np.asarray(X, dtype=np.float64)
-    _, axes = np.linalg.eigh(X.T @ X)
-    return X @ axes[:, ::-1]
 
 
 def _folds(labels: Codes, batch: Codes | None, n_folds: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:

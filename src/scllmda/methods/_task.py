@@ -10,6 +10,19 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What a method's own representation is made of: all cells, and labels of the reference alone."""
+
+    X: sp.csr_matrix
+    """(n_cells, n_peaks) 1 where a peak is open, on peaks that are open in the reference and in the query."""
+    labels: NDArray[np.integer]
+    """(n_cells,) class codes; -1 marks the query."""
+    rng: np.random.Generator
+    batch: NDArray[np.integer] | None = None
+    """(n_cells,) batch codes, read for reference cells only."""
+
+
+@dataclass(frozen=True)
 class Task:
     """What an annotator sees: all cells, and labels of the reference alone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +95,13 @@ class Domain:
     """(n_cells, d)."""
     adjacency: sp.csr_matrix
     """Normalised kNN graph, with self-loops."""
-    ppmi: sp.csr_matrix
-    """Normalised PPMI graph."""
+    ppmi: sp.csr_matrix | None = None
+    """Normalised PPMI graph, for networks that read one."""
 
-    def tensors(self, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return features, adjacency and PPMI on a device."""
+    def tensors(self, device: str) -> tuple[torch.Tensor, ...]:
+        """Return features and graphs on a device: X, adjacency and, if there is one, PPMI."""
         X = torch.from_numpy(np.ascontiguousarray(self.X, dtype=np.float32)).to(device)
-        return X, _sparse(self.adjacency, device), _sparse(self.ppmi, device)
+        return X, *(_sparse(graph, device) for graph in (self.adjacency, self.ppmi) if graph is not None)
 
 
 def adapter_loss(
@@ -134,6 +135,35 @@ def adapter_loss(
     return cross_entropy(model.classifier(source), labels) + domain_weight * domain, domain
 
 
+def descend(
+    optimiser: torch.optim.Optimizer, losses: Callable[[int], tuple[torch.Tensor, torch.Tensor]], n_epochs: int
+) -> dict[str, list[float]]:
+    """Take one full-batch step per epoch.
+
+    Parameters
+    ----------
+    optimiser
+        Holds the parameters.
+    losses
+        From an epoch, counted from 0, to the loss that is descended and the domain loss within it.
+    n_epochs
+        Fixed: nothing stops early.
+
+    Returns
+    -------
+    Both losses by epoch: ``"loss"`` and ``"domain_loss"``.
+    """
+    history: dict[str, list[float]] = {"loss": [], "domain_loss": []}
+    for epoch in tqdm(range(n_epochs), desc="graph domain adaptation", unit="epoch", disable=None):
+        loss, domain_loss = losses(epoch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history["loss"].append(loss.item())
+        history["domain_loss"].append(domain_loss.item())
+    return history
+
+
 def train_adapter(
     source: Domain,
     target: Domain,
@@ -158,7 +188,6 @@ def train_adapter(
     -------
     Posteriors of the target (n_target, n_classes), encoded source and target cells, and the losses by epoch.
     """
-    history: dict[str, list[float]] = {"loss": [], "domain_loss": []}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = DomainAdapter(
@@ -172,21 +201,18 @@ def train_adapter(
         optimiser = torch.optim.Adam(model.parameters(), lr=lr)
         source_tensors, target_tensors = source.tensors(device), target.tensors(device)
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
-        for epoch in tqdm(range(n_epochs), desc="graph domain adaptation", unit="epoch", disable=None):
-            rate = reversal_rate(epoch, rate_epochs=rate_epochs, max_rate=max_rate)
-            loss, domain_loss = adapter_loss(
+
+        def losses(epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return adapter_loss(
                 model,
                 model.encoder(*source_tensors),
                 model.encoder(*target_tensors),
                 y,
                 domain_weight=domain_weight,
-                rate=rate,
+                rate=reversal_rate(epoch, rate_epochs=rate_epochs, max_rate=max_rate),
             )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            history["loss"].append(loss.item())
-            history["domain_loss"].append(domain_loss.item())
+
+        history = descend(optimiser, losses, n_epochs)
     model.eval()
     with torch.no_grad():
         encoded_source, encoded_target = model.encoder(*source_tensors), model.encoder(*target_tensors)

@@ -16,6 +16,12 @@ from ._embed_jointly import embed_in_frozen_space, embed_one_object, embed_two_o
 from ._embed_peaks import pick_encoder
 from ._labels import encode_batches, encode_labels, require_query
 from ._params import require_positive, require_slot_name, storable
+from ._represent_jointly import (
+    has_own_representation,
+    represent_one_object,
+    represent_two_objects,
+    require_counts,
+)
 from ._sequences import Sequences
 
 if TYPE_CHECKING:
@@ -62,7 +68,9 @@ def annotate(
     labels_key
         Column of the reference's ``.obs`` with cell types.
     method
-        Annotator; ``sl.get.methods()`` lists them.
+        Annotator; ``sl.get.methods()`` lists them. The baselines (``"lsi_knn"``, ``"lsi_lr"``, ``"harmony_lr"``,
+        ``"spectral_lr"``, ``"nearest_centroid"``) make their own representation of the counts on shared peaks: they
+        read neither sequence nor ``n_latent``, and cannot be ``frozen``.
     recipe
         Constants of the method to replace; ``sl.get.methods()`` shows them.
     encoder
@@ -129,11 +137,14 @@ def annotate(
     ValueError
         No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
         infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
-        method, recipe constant or encoder; a number below 1; a "/" in ``key_added``; a path of another kind.
+        method, recipe constant or encoder; a number below 1; a "/" in ``key_added``; a path of another kind; a
+        baseline with a frozen reference.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
         No such reference or genome.
+    ImportError
+        Harmony is not installed (``method="harmony_lr"``).
 
     Examples
     --------
@@ -159,8 +170,11 @@ def annotate(
             None if batch_key is None else encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
         )
         require_unique_peaks(target)
-        embedded = embed_one_object(target, labels.codes, sequences, layer, n_latent, generator)
         codes, written = labels.codes, np.arange(target.n_obs)
+        if has_own_representation(method):
+            embedded = represent_one_object(target, codes, batch, layer, method, settings, generator)
+        else:
+            embedded = embed_one_object(target, codes, sequences, layer, n_latent, generator)
     else:
         if target.n_obs == 0:
             msg = "The query has no cells; expected at least one."
@@ -177,7 +191,12 @@ def annotate(
         written = np.arange(len(labelled), len(codes))
         pairing = {"min_overlap": min_overlap, "chain": chain}
         if frozen or (known.X is None and layer not in known.layers):
+            require_counts(method)
             embedded = embed_in_frozen_space(target, known, labelled, sequences, layer, pairing)
+        elif has_own_representation(method):
+            embedded = represent_two_objects(
+                target, known, labelled, codes, batch, layer, pairing, method, settings, generator
+            )
         else:
             embedded = embed_two_objects(target, known, labelled, sequences, layer, pairing, n_latent, generator)
     n_query = int((codes < 0).sum())

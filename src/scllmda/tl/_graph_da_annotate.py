@@ -49,7 +49,8 @@ def graph_da_annotate(
     use_rep
         Key of ``.obsm``. Cells that are zero throughout (no open peak) get ``"Unassigned"`` with score 0.
     method
-        Annotator; ``sl.get.methods()`` lists them.
+        Annotator; ``sl.get.methods()`` lists them. Of the baselines that have a representation of their own in
+        :func:`scllmda.tl.annotate`, the classifier runs on ``use_rep``; ``"harmony_lr"`` mixes it by Harmony first.
     recipe
         Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows
         them.
@@ -98,6 +99,8 @@ def graph_da_annotate(
     ValueError
         No cell or no second class is labelled; no cell is unlabelled; NaN in the representation; unknown method, or
         constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
+    ImportError
+        Harmony is not installed (``method="harmony_lr"``).
 
     Examples
     --------

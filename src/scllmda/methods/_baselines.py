@@ -1,0 +1,230 @@
+"""Plain annotators, each on the representation that it is known with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from ..calibration import fit_temperature
+from ._principal_axes import rotate_to_principal_axes
+from ._representations import lsi, spectral, tfidf_on_means
+from ._task import Counts, Result, Task
+
+Float = NDArray[np.floating]
+Codes = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class LsiRecipe:
+    """Constants of LSI, of unit length per cell."""
+
+    n_components: int = 30
+    """Signac's vignettes use components 2 to 30."""
+    max_depth_correlation: float = 0.75
+    """ArchR's ``corCutOff``; above it the first component is depth, and dropped as in Signac's vignettes."""
+
+
+@dataclass(frozen=True)
+class LsiKnnRecipe(LsiRecipe):
+    """Constants of the kNN vote on LSI."""
+
+    n_neighbors: int = 15
+    """scanpy's default."""
+
+
+@dataclass(frozen=True)
+class LsiLrRecipe(LsiRecipe):
+    """Constants of logistic regression on LSI."""
+
+    C: float = 1.0
+    """scikit-learn's default; inverse ridge penalty."""
+
+
+@dataclass(frozen=True)
+class HarmonyLrRecipe(LsiLrRecipe):
+    """Constants of logistic regression on LSI after Harmony."""
+
+    theta: float = 2.0
+    """Harmony's default (Korsunsky et al. 2019); how much mixing counts."""
+    n_iterations: int = 10
+    """Harmony's default, at most."""
+
+
+@dataclass(frozen=True)
+class SpectralLrRecipe:
+    """Constants of logistic regression on the spectral embedding."""
+
+    n_components: int = 30
+    """SnapATAC2's default."""
+    C: float = 1.0
+    """scikit-learn's default; inverse ridge penalty."""
+
+
+@dataclass(frozen=True)
+class NearestCentroidRecipe:
+    """Constants of the nearest centroid."""
+
+    n_folds: int = 3
+    """Held-out parts of the reference for calibration, unless it has batches; as of ``robust``."""
+
+
+def embed_by_lsi(counts: Counts, recipe: LsiRecipe) -> Float:
+    """Return (n_cells, k): LSI, see :func:`lsi`."""
+    return lsi(
+        counts.X,
+        n_components=recipe.n_components,
+        max_depth_correlation=recipe.max_depth_correlation,
+        rng=counts.rng,
+    )
+
+
+def embed_for_harmony(counts: Counts, recipe: LsiRecipe) -> Float:
+    """Return (n_cells, k): LSI, if there is a Harmony to run on it."""
+    _import_harmony()
+    return embed_by_lsi(counts, recipe)
+
+
+def embed_by_spectrum(counts: Counts, recipe: SpectralLrRecipe) -> Float:
+    """Return (n_cells, k): the spectral embedding, see :func:`spectral`."""
+    return spectral(counts.X, n_components=recipe.n_components, rng=counts.rng)
+
+
+def embed_by_means(counts: Counts, recipe: NearestCentroidRecipe) -> Float:
+    """Return (n_cells, k): TF-IDF as far as the centroids of :func:`nearest_centroid` read it."""
+    part = _held_out_parts(counts.labels, counts.batch, recipe.n_folds)
+    n_classes = int(counts.labels.max()) + 1
+    return tfidf_on_means(counts.X, np.where(part >= 0, part * n_classes + counts.labels, -1))
+
+
+def nearest_neighbours(task: Task, recipe: LsiKnnRecipe) -> Result:
+    """Annotate by vote of the nearest reference cells.
+
+    Distances are those of cells scaled to unit length, so that depth does not count; probabilities are shares of votes,
+    not calibrated.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import normalize
+
+    X, known = normalize(task.X), ~task.query
+    model = KNeighborsClassifier(min(recipe.n_neighbors, int(known.sum()))).fit(X[known], task.labels[known])
+    proba = np.zeros((int(task.query.sum()), task.n_classes))
+    proba[:, model.classes_] = model.predict_proba(X[task.query])
+    return Result(proba, task.X.astype(np.float32))
+
+
+def logistic_regression(task: Task, recipe: LsiLrRecipe | SpectralLrRecipe) -> Result:
+    """Annotate by multinomial logistic regression; probabilities are its posteriors, not calibrated."""
+    return Result(_posteriors(task, task.X, recipe.C), task.X.astype(np.float32))
+
+
+def harmony_lr(task: Task, recipe: HarmonyLrRecipe) -> Result:
+    """Annotate by logistic regression, after Harmony has mixed reference and query.
+
+    Harmony (Korsunsky et al. 2019, Nat Methods 16:1289) does not read labels. The aligned representation is what it
+    returns; probabilities are posteriors, not calibrated.
+
+    Raises
+    ------
+    ImportError
+        Harmony is not installed.
+    """
+    n_cells = len(task.X)
+    run = _import_harmony().run_harmony(
+        # Cells are columns: of a square matrix it could not tell.
+        np.ascontiguousarray(task.X.T, dtype=np.float64),
+        {"domain": task.query.astype(int)},
+        "domain",
+        theta=recipe.theta,
+        max_iter_harmony=recipe.n_iterations,
+        # Its own rule, which leaves fewer than 15 cells without any cluster.
+        nclust=int(np.clip(round(n_cells / 30), 1, 100)),
+        random_state=task.seed,
+        verbose=False,
+    )
+    X = np.asarray(run.Z_corr)
+    return Result(_posteriors(task, X, recipe.C), X.astype(np.float32))
+
+
+def nearest_centroid(task: Task, recipe: NearestCentroidRecipe) -> Result:
+    """Annotate by the class whose mean cell points most nearly the same way.
+
+    Rocchio's rule. Cells count with their length, those of unit length by their cosine. The probabilities are a softmax
+    of the similarities, at the temperature of least log loss on reference cells whose batch, or part of the classes,
+    was held out of the centroids. The aligned representation is the similarities, rotated to principal axes; reference
+    cells are compared with the centroids that they were held out of.
+    """
+    X, labels = np.asarray(task.X, dtype=np.float64), task.labels
+    part = _held_out_parts(labels, task.batch, recipe.n_folds)
+    similarity = _similarity(X, X, labels, task.n_classes)
+    parts = np.unique(part[part >= 0])
+    for p in parts if len(parts) > 1 else ():
+        held_out, kept = part == p, (part >= 0) & (part != p)
+        similarity[held_out] = _similarity(X[held_out], X[kept], labels[kept], task.n_classes)
+    reference = np.flatnonzero(~task.query)
+    # In units of the differences between classes, the temperature does not depend on the scale of the cells.
+    spread = np.nanstd(similarity[reference] - np.nanmean(similarity[reference], axis=1, keepdims=True))
+    similarity /= spread if spread > 0 else 1.0
+    logits = np.where(np.isnan(similarity), -np.inf, similarity)
+    # A class of one cell has no centroid without it, and says nothing of the temperature.
+    fair = reference[np.isfinite(logits[reference, labels[reference]])]
+    temperature = fit_temperature(softmax(logits[fair], axis=1), labels[fair]) if len(fair) else 1.0
+    proba = softmax(logits[task.query] / temperature, axis=1)
+    aligned = rotate_to_principal_axes(np.nan_to_num(similarity))
+    return Result(proba, aligned.astype(np.float32), {"temperature": temperature})
+
+
+def _similarity(X: Float, known: Float, labels: Codes, n_classes: int) -> Float:
+    """Return (n_cells, n_classes) products of cells with class means of unit length, NaN for classes without cells."""
+    centroids = np.full((n_classes, X.shape[1]), np.nan)
+    for c in np.unique(labels[labels >= 0]):
+        mean = known[labels == c].mean(axis=0)
+        centroids[c] = mean / (np.linalg.norm(mean) or 1.0)
+    return X @ centroids.T
+
+
+def _held_out_parts(labels: Codes, batch: Codes | None, n_folds: int) -> NDArray[np.intp]:
+    """Return (n_cells,) the part in which a reference cell is held out, -1 for the query.
+
+    Parts are batches if there are several, else ``n_folds`` stratified by class.
+    """
+    part = np.full(len(labels), -1, dtype=np.intp)
+    reference = np.flatnonzero(labels >= 0)
+    if batch is not None and len(np.unique(batch[reference])) > 1:
+        part[reference] = np.unique(batch[reference], return_inverse=True)[1]
+        return part
+    # One cell after the other through the classes, so that classes of one cell are spread.
+    by_class = reference[np.argsort(labels[reference], kind="stable")]
+    part[by_class] = np.arange(len(reference)) % n_folds
+    return part
+
+
+def _posteriors(task: Task, X: Float, C: float) -> Float:
+    """Return (n_query, n_classes) posteriors of a logistic regression on centred features of unit scale as a whole."""
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    known, labels = X[~task.query], task.labels[~task.query]
+    centre, spread = known.mean(axis=0), known.std() or 1.0
+    proba = np.zeros((int(task.query.sum()), task.n_classes))
+    classes = np.unique(labels)
+    if len(classes) == 1:
+        proba[:, classes] = 1
+        return proba
+    # The products are too small to share between threads.
+    with threadpool_limits(1):
+        model = LogisticRegression(C=C, max_iter=1000).fit((known - centre) / spread, labels)
+        proba[:, classes] = model.predict_proba((X[task.query] - centre) / spread)
+    return proba
+
+
+def _import_harmony() -> ModuleType:
+    try:
+        import harmonypy
+    except ImportError as error:
+        msg = "method='harmony_lr' needs Harmony. Install it: pip install 'scllmda[harmony]' (or harmonypy>=2)."
+        raise ImportError(msg) from error
+    return harmonypy
