@@ -45,8 +45,8 @@ def together(*, shift: float = 0) -> AnnData:
 
 
 def annotated(query: Any, reference: Any = None, **options: Any) -> Any:
-    """Return an annotated copy, in few dimensions."""
-    return sl.tl.annotate(query, reference, **{"n_latent": 16, "copy": True, **options})
+    """Return an annotated copy, in few dimensions, of which no cell is rejected."""
+    return sl.tl.annotate(query, reference, **{"n_latent": 16, "copy": True, "max_false_rejection": None, **options})
 
 
 def with_X(adata: AnnData, X: Any) -> AnnData:

@@ -20,7 +20,7 @@ def make_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(X: np.ndarray, labels: np.ndarray, *, method: str = "robust", **kwargs: object) -> Annotation:
-    settings = {"recipe": QUICK[method], "n_neighbors": 5, "batch": None, **kwargs}
+    settings = {"recipe": QUICK[method], "n_neighbors": 5, "max_false_rejection": 0.01, "batch": None, **kwargs}
     return annotate_cells(X, labels, 3, method=method, rng=np.random.default_rng(0), device="cpu", **settings)
 
 
@@ -87,10 +87,19 @@ def test_cells_of_no_reference_type_are_novel() -> None:
     X, labels, truth = make_cells()
     strange = (labels < 0) & (truth == 1) & X.any(axis=1)
     X[strange] = 3 * np.eye(1, 6, 5) + 0.3 * X[strange]
-    novelty = run(X, labels).novelty
-    known = (labels < 0) & ~strange & X.any(axis=1)
+    annotation, empty = run(X, labels), ~X.any(axis=1)
+    novelty, known = annotation.novelty, (labels < 0) & ~strange & ~empty
     assert novelty[strange].min() > 0.9
     assert np.mean(novelty[strange][:, None] > novelty[known]) > 0.95
+    assert annotation.rejected[strange].all()
+    assert annotation.rejected[known].mean() < 0.2
+    assert annotation.rejected[empty & (labels < 0)].all()
+    assert not annotation.rejected[labels >= 0].any()
+    threshold = annotation.history["novelty_threshold"]
+    np.testing.assert_array_equal(annotation.rejected, (labels < 0) & (empty | (novelty > threshold)))
+    kept = run(X, labels, max_false_rejection=None)
+    np.testing.assert_array_equal(kept.rejected, (labels < 0) & empty)
+    assert "novelty_threshold" not in kept.history
 
 
 @pytest.mark.parametrize("what", ["query", "reference"])

@@ -106,6 +106,7 @@ class TestRepresentCells:
             method=method,
             recipe=None,
             n_neighbors=5,
+            max_false_rejection=None,
             batch=None,
             rng=np.random.default_rng(0),
             device="cpu",

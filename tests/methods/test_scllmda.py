@@ -134,7 +134,7 @@ def test_walks_of_the_ppmi_graph_are_the_released_ones(monkeypatch: pytest.Monke
         return Result(np.full((40, 3), 1 / 3), np.ones((100, 16)))
 
     monkeypatch.setitem(METHODS, "scllmda", replace(METHODS["scllmda"], function=keep))
-    settings = {"recipe": None, "n_neighbors": 5, "batch": None, "device": "cpu"}
+    settings = {"recipe": None, "n_neighbors": 5, "max_false_rejection": None, "batch": None, "device": "cpu"}
     annotate_cells(X, labels, 3, method="scllmda", rng=np.random.default_rng(4), **settings)
     domain = (labels < 0).astype(int)
     walks = {"walk_length": 3, "n_walks": 40}

@@ -138,7 +138,7 @@ class TestSlots:
     def test_copy(self, expected: AnnData) -> None:
         reference, query = pair()
         before = snapshot(query)
-        found = sl.tl.annotate(query, reference, n_latent=16, copy=True)
+        found = sl.tl.annotate(query, reference, n_latent=16, max_false_rejection=None, copy=True)
         assert added(before, snapshot(query)) == set()
         assert_same_annotation(found, expected)
 
@@ -251,7 +251,9 @@ class TestInput:
             with_X(query, X(query)).write_h5ad(tmp_path / "query.h5ad")
             with_X(reference, X(reference)).write_h5ad(tmp_path / "reference.h5ad")
             query = ad.read_h5ad(tmp_path / "query.h5ad", backed="r")
-            sl.tl.annotate(query, ad.read_h5ad(tmp_path / "reference.h5ad", backed="r"), n_latent=16)
+            sl.tl.annotate(
+                query, ad.read_h5ad(tmp_path / "reference.h5ad", backed="r"), n_latent=16, max_false_rejection=None
+            )
             assert query.isbacked
             assert_same_annotation(query, expected)
             query.file.close()
@@ -279,7 +281,7 @@ class TestInput:
         wide = ad.concat([query, query[:20]], merge="same")
         wide.obs_names_make_unique()
         view, reference_view = wide[: query.n_obs], reference[:, :]
-        sl.tl.annotate(view, reference_view, n_latent=16)
+        sl.tl.annotate(view, reference_view, n_latent=16, max_false_rejection=None)
         assert_same_annotation(view, expected)
         assert not any(slot in snapshot(wide) for slot in annotation_keys())
         assert reference_view.is_view
@@ -380,7 +382,7 @@ class TestFrozen:
     def test_slots(self, fitted: AnnData) -> None:
         query, before = pair()[1], snapshot(fitted)
         query_before = snapshot(query)
-        assert sl.tl.annotate(query, fitted, frozen=True) is None
+        assert sl.tl.annotate(query, fitted, frozen=True, max_false_rejection=None) is None
         assert added(query_before, snapshot(query)) == annotation_keys()
         assert added(before, snapshot(fitted)) == set()
         uns = query.uns["scllmda"]
@@ -417,7 +419,7 @@ class TestFrozen:
         query.write_h5ad(tmp_path / "query.h5ad")
         fitted.write_h5ad(tmp_path / "reference.h5ad")
         backed = [ad.read_h5ad(tmp_path / f"{name}.h5ad", backed="r") for name in ("query", "reference")]
-        sl.tl.annotate(*backed, frozen=True)
+        sl.tl.annotate(*backed, frozen=True, max_false_rejection=None)
         assert_same_annotation(backed[0], expected)
         for adata in backed:
             adata.file.close()
@@ -452,7 +454,7 @@ class TestMuData:
         reference, query = pair()
         data = self.wrapped(query)
         before = snapshot(data["rna"])
-        assert sl.tl.annotate(data, self.wrapped(reference), n_latent=16) is None
+        assert sl.tl.annotate(data, self.wrapped(reference), n_latent=16, max_false_rejection=None) is None
         assert_same_annotation(data["atac"], expected)
         assert added(before, snapshot(data["rna"])) == set()
 
@@ -491,7 +493,7 @@ class TestMuData:
     def test_round_trip(self, tmp_path: Path, expected: AnnData) -> None:
         reference, query = pair()
         data = self.wrapped(query)
-        sl.tl.annotate(data, reference, n_latent=16)
+        sl.tl.annotate(data, reference, n_latent=16, max_false_rejection=None)
         data.write(tmp_path / "annotated.h5mu")
         data = read_h5mu(tmp_path / "annotated.h5mu")
         assert_same_annotation(data["atac"], expected)
@@ -635,6 +637,46 @@ class TestFiles:
         annotation = annotated(together())
         annotation.write_h5ad(tmp_path / "annotated.h5ad")
         assert_same_annotation(ad.read_h5ad(tmp_path / "annotated.h5ad"), annotation)
+
+
+class TestRejection:
+    def test_novel_types_are_unassigned(self) -> None:
+        reference, query = pair()
+        known = reference[reference.obs["cell_type"] != "Plasma"].copy()
+        kept, found = annotated(query, known), annotated(query, known, max_false_rejection=0.05)
+        rejected = found.obs["scllmda"] == "Unassigned"
+        threshold = found.uns["scllmda"]["history"]["novelty_threshold"]
+        np.testing.assert_array_equal(rejected, found.obs["scllmda_novelty"] > threshold)
+        novel = query.obs["cell_type"] == "Plasma"
+        assert rejected[novel].mean() > rejected[~novel].mean() + 0.1
+        assert found.uns["scllmda"]["params"]["max_false_rejection"] == 0.05
+        # What was rejected keeps its raw label, score and probabilities.
+        for column in ("scllmda_raw", "scllmda_score", "scllmda_novelty"):
+            np.testing.assert_array_equal(found.obs[column].astype(object), kept.obs[column].astype(object))
+        np.testing.assert_array_equal(found.obs["scllmda"][~rejected], found.obs["scllmda_raw"][~rejected])
+        assert (kept.obs["scllmda"] != "Unassigned").all()
+
+    def test_more_with_a_higher_rate(self) -> None:
+        reference, query = pair()
+        shares = [
+            (annotated(query, reference, max_false_rejection=rate).obs["scllmda"] == "Unassigned").mean()
+            for rate in (0, 0.01, 0.2, 1)
+        ]
+        assert shares == sorted(shares)
+        assert shares[0] < 0.1
+        assert shares[-1] > 0.5
+
+    def test_labelled_cells_are_never_rejected(self) -> None:
+        adata = together()
+        labelled = (adata.obs["cell_type"] != "unknown") & adata.obs["cell_type"].notna()
+        found = annotated(adata, max_false_rejection=1)
+        assert (found.obs["scllmda"][labelled] == adata.obs["cell_type"][labelled]).all()
+
+    @pytest.mark.parametrize("rate", [-0.1, 1.5, np.nan])
+    def test_no_share(self, rate: float) -> None:
+        reference, query = pair()
+        with pytest.raises(ValueError, match="expected a share between 0 and 1"):
+            annotated(query, reference, max_false_rejection=rate)
 
 
 class TestCellsWithoutPeaks:

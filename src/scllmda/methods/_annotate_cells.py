@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..calibration import distance_to_reference, novelty
+from ..calibration import novelty, rejection_threshold, remoteness
 from ..graphs import knn_graph, personalised_propagation, ppmi_graph
 from ._registry import get, make_recipe
 from ._task import Task
@@ -29,6 +29,8 @@ class Annotation:
     """(n_cells, n_classes); reference cells have 1 at their own class, cells without any open peak 0 throughout."""
     novelty: Float
     """(n_cells,) 0-1; reference cells have 0, cells without any open peak 1."""
+    rejected: NDArray[np.bool_]
+    """(n_cells,) whether a query cell is too novel to be labelled, or has no open peak."""
     aligned: Float
     """(n_cells, k)."""
     connectivities: sp.csr_matrix
@@ -44,6 +46,7 @@ def annotate_cells(
     method: str,
     recipe: Mapping[str, Any] | None,
     n_neighbors: int,
+    max_false_rejection: float | None,
     batch: NDArray[np.integer] | None,
     rng: np.random.Generator,
     device: str,
@@ -63,6 +66,8 @@ def annotate_cells(
         See ``METHODS``.
     n_neighbors
         Of the kNN graphs.
+    max_false_rejection
+        Share of the reference's own cells that are as novel as what is rejected; None rejects none.
     batch
         (n_cells,) codes; read for reference cells only.
     rng
@@ -87,23 +92,28 @@ def annotate_cells(
     proba = np.zeros((n_cells, n_classes))
     proba[seen[task.query]] = result.proba
     proba[~query, labels[~query]] = 1
-    novel = query.astype(float)
     aligned = np.asarray(result.aligned)
-    distance = _smooth_distance(task, aligned[:, :NOVELTY_DIMS], n_neighbors)
-    novel[seen[task.query]] = novelty(distance[~task.query], distance[task.query])
+    history = dict(result.history)
+    novel, rejected = query.astype(float), query.copy()
+    of_reference, of_query = _novelty(task, aligned[:, :NOVELTY_DIMS], result.proba.argmax(axis=1), n_neighbors)
+    novel[seen[task.query]] = of_query
+    rejected[seen] = False
+    if max_false_rejection is not None:
+        history["novelty_threshold"] = rejection_threshold(of_reference, max_false_rejection)
+        rejected[seen[task.query]] = of_query > history["novelty_threshold"]
     full = np.zeros((n_cells, aligned.shape[1]), dtype=np.float32)
     full[seen] = aligned
     return Annotation(
-        proba, novel, full, _expand(connectivities, seen, n_cells), _expand(ppmi, seen, n_cells), dict(result.history)
+        proba, novel, rejected, full, _expand(connectivities, seen, n_cells), _expand(ppmi, seen, n_cells), history
     )
 
 
-def _smooth_distance(task: Task, X: Float, n_neighbors: int) -> Float:
-    """Return (n_cells,) distances to the reference, smoothed over each domain's graph: a type is novel, not a cell."""
-    distance = np.empty(len(X))
-    distance[~task.query] = distance_to_reference(X[~task.query], n_neighbors=n_neighbors)
-    distance[task.query] = distance_to_reference(X[~task.query], X[task.query], n_neighbors=n_neighbors)
-    return personalised_propagation(task.connectivities, distance[:, None], restart=NOVELTY_RESTART)[:, 0]
+def _novelty(task: Task, X: Float, predicted: NDArray[np.integer], n_neighbors: int) -> tuple[Float, Float]:
+    """Return the novelty of reference and of query cells, smoothed over each domain's graph: types are novel."""
+    remote = np.empty((len(X), 2))
+    remote[~task.query], remote[task.query] = remoteness(X[~task.query], X[task.query], n_neighbors=n_neighbors)
+    smooth = personalised_propagation(task.connectivities, remote, restart=NOVELTY_RESTART)
+    return novelty(smooth[~task.query], smooth[task.query], task.labels[~task.query], predicted)
 
 
 def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:

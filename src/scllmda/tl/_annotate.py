@@ -15,7 +15,7 @@ from ._annotation_slots import annotation_slots
 from ._embed_jointly import embed_in_frozen_space, embed_one_object, embed_two_objects
 from ._embed_peaks import pick_encoder
 from ._labels import encode_batches, encode_labels, require_query
-from ._params import require_positive, require_slot_name, storable
+from ._params import require_positive, require_share, require_slot_name, storable
 from ._represent_jointly import (
     has_own_representation,
     represent_one_object,
@@ -46,6 +46,7 @@ def annotate(
     layer: str | None = None,
     n_latent: int = 64,
     n_neighbors: int = 15,
+    max_false_rejection: float | None = 0.01,
     min_overlap: float = 0.5,
     chain: str | PathLike[str] | None = None,
     frozen: bool = False,
@@ -89,6 +90,9 @@ def annotate(
         Dimensions of the cell embedding; 64 is what the default method reads.
     n_neighbors
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
+    max_false_rejection
+        Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
+        share of a query's known cells that is depends on how far the domains are apart.
     min_overlap
         Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
     chain
@@ -114,12 +118,13 @@ def annotate(
     None, or the copy if ``copy``. Sets, with ``key`` for ``key_added``, and nothing else:
 
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
-        Labels after and before rejection (category). ``"Unassigned"`` for cells without any open peak. Cells that came
-        with a label keep it.
+        Labels after and before rejection (category). ``"Unassigned"`` for cells that are too novel, and for those
+        without any open peak. Cells that came with a label keep it.
     ``.obs[f"{key}_score"]``
         Calibrated probability of the raw label, 0 for cells without any open peak.
     ``.obs[f"{key}_novelty"]``
-        0-1: share of reference cells that are nearer to the rest of the reference, distances smoothed over the graphs.
+        0-1: share of reference cells that are less remote from the rest of the reference, as distance and compared with
+        cells around, both smoothed over the graphs.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
@@ -137,8 +142,8 @@ def annotate(
     ValueError
         No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
         infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
-        method, recipe constant or encoder; a number below 1; a "/" in ``key_added``; a path of another kind; a
-        baseline with a frozen reference.
+        method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a path of another
+        kind; a baseline with a frozen reference.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
@@ -157,6 +162,7 @@ def annotate(
     data, target = resolve(adata, mod=mod, copy=copy)
     settings = make_recipe(method, recipe)
     require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
+    require_share(max_false_rejection=max_false_rejection)
     require_slot_name(key_added)
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
@@ -211,6 +217,7 @@ def annotate(
         method=method,
         recipe=recipe,
         n_neighbors=n_neighbors,
+        max_false_rejection=max_false_rejection,
         batch=batch,
         rng=generator,
         device=device,
@@ -229,6 +236,7 @@ def annotate(
             layer=layer,
             n_latent=embedded.cells.shape[1],
             n_neighbors=n_neighbors,
+            max_false_rejection=max_false_rejection,
             min_overlap=min_overlap,
             rng=rng,
         ),

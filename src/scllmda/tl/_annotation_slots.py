@@ -38,14 +38,12 @@ def annotation_slots(
     """
     keys = AnnotationKeys(key)
     proba = annotation.proba[cells]
-    empty = ~proba.any(axis=1)
-    raw = np.where(empty, UNASSIGNED, classes[proba.argmax(axis=1)])
-    # A reference may have the class itself, labelled by this tool before.
-    categories = list(dict.fromkeys([*classes, UNASSIGNED] if empty.any() else classes))
+    raw = np.where(proba.any(axis=1), classes[proba.argmax(axis=1)], UNASSIGNED)
+    label = np.where(annotation.rejected[cells], UNASSIGNED, raw)
     columns = [class_column(c) for c in classes]
     return {
-        ("obs", keys.label): pd.Series(pd.Categorical(raw, categories=categories)),
-        ("obs", keys.raw): pd.Series(pd.Categorical(raw, categories=categories)),
+        ("obs", keys.label): _as_category(label, classes),
+        ("obs", keys.raw): _as_category(raw, classes),
         ("obs", keys.score): proba.max(axis=1),
         ("obs", keys.novelty): annotation.novelty[cells],
         ("obsm", keys.proba): pd.DataFrame(proba, index=obs_names, columns=columns),
@@ -54,3 +52,10 @@ def annotation_slots(
         ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
+
+
+def _as_category(labels: NDArray[np.object_], classes: NDArray[np.object_]) -> pd.Series:
+    """Return labels with all classes as categories, and "Unassigned" if a cell is."""
+    unassigned = [UNASSIGNED] if (labels == UNASSIGNED).any() else []
+    # A reference may have the class itself, labelled by this tool before.
+    return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys([*classes, *unassigned]))))

@@ -12,7 +12,7 @@ from .._keys import CELL_EMBEDDING
 from ..methods import annotate_cells, make_recipe
 from ._annotation_slots import annotation_slots
 from ._labels import encode_batches, encode_labels, require_query
-from ._params import require_positive, require_slot_name, storable
+from ._params import require_positive, require_share, require_slot_name, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ def graph_da_annotate(
     unlabeled: str = "unknown",
     batch_key: str | None = None,
     n_neighbors: int = 15,
+    max_false_rejection: float | None = 0.01,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -61,6 +62,9 @@ def graph_da_annotate(
         query cells.
     n_neighbors
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
+    max_false_rejection
+        Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
+        share of a query's known cells that is depends on how far the domains are apart.
     key_added
         Prefix of the slots.
     rng
@@ -77,12 +81,13 @@ def graph_da_annotate(
     None, or the copy if ``copy``. Sets, with ``key`` for ``key_added``:
 
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
-        Labels after and before rejection (category). Labelled cells keep theirs.
+        Labels after and before rejection (category). ``"Unassigned"`` for cells that are too novel. Labelled cells
+        keep theirs.
     ``.obs[f"{key}_score"]``
         Probability of the raw label; 1 for labelled cells.
     ``.obs[f"{key}_novelty"]``
-        0-1: share of reference cells that are nearer to the rest of the reference, distances smoothed over the
-        graphs; 0 for labelled cells.
+        0-1: share of reference cells that are less remote from the rest of the reference, as distance and compared with
+        cells around, both smoothed over the graphs; 0 for labelled cells.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
@@ -115,6 +120,7 @@ def graph_da_annotate(
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings = make_recipe(method, recipe)
     require_positive(n_neighbors=n_neighbors)
+    require_share(max_false_rejection=max_false_rejection)
     require_slot_name(key_added)
     labels = encode_labels(obs_column(data, atac, labels_key), unlabeled)
     if use_rep not in atac.obsm:
@@ -136,6 +142,7 @@ def graph_da_annotate(
         method=method,
         recipe=recipe,
         n_neighbors=n_neighbors,
+        max_false_rejection=max_false_rejection,
         batch=batch,
         rng=np.random.default_rng(rng),
         device=device,
@@ -149,6 +156,7 @@ def graph_da_annotate(
             unlabeled=unlabeled,
             batch_key=batch_key,
             n_neighbors=n_neighbors,
+            max_false_rejection=max_false_rejection,
             rng=rng,
         ),
         "coverage": {"n_cells_without_peaks": int((~X.any(axis=1)).sum())},

@@ -19,6 +19,14 @@ def require_positive(**params: int) -> None:
             raise ValueError(msg)
 
 
+def require_share(**params: float | None) -> None:
+    """Raise ValueError if a number is not between 0 and 1."""
+    for name, value in params.items():
+        if value is not None and not 0 <= value <= 1:
+            msg = f"Found {name}={value}; expected a share between 0 and 1, or None."
+            raise ValueError(msg)
+
+
 def require_slot_name(key: str) -> None:
     """Raise ValueError if files could not hold a slot of this name."""
     if not key or "/" in key:
