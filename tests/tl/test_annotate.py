@@ -679,6 +679,49 @@ class TestRejection:
             annotated(query, reference, max_false_rejection=rate)
 
 
+class TestMajorityVoting:
+    def test_the_label_that_most_of_a_cluster_have(self, expected: AnnData) -> None:
+        reference, query = pair()
+        own = expected.obs["scllmda_raw"].astype(object)
+        query.obs["leiden"] = np.arange(query.n_obs) % 7
+        found = annotated(query, reference, majority_voting="leiden")
+        for _, cells in query.obs.groupby("leiden"):
+            votes = own[cells.index].value_counts()
+            winner = found.obs.loc[cells.index, "scllmda"].unique()
+            assert len(winner) == 1
+            assert votes[winner[0]] == votes.max()
+        for column in ("scllmda_raw", "scllmda_score", "scllmda_novelty"):
+            pd.testing.assert_series_equal(found.obs[column], expected.obs[column])
+        assert found.uns["scllmda"]["params"]["majority_voting"] == "leiden"
+
+    def test_true_clusters_mend_labels(self, expected: AnnData) -> None:
+        reference, query = pair()
+        query.obs["cluster"] = query.obs["cell_type"].astype(str) + "?"
+        assert accuracy(annotated(query, reference, majority_voting="cluster")) > accuracy(expected)
+
+    def test_clusters_can_be_rejected_and_cells_have_none(self) -> None:
+        reference, query = pair()
+        query.obs["cluster"] = pd.Categorical(np.where(np.arange(query.n_obs) < 50, "a", None))
+        found = annotated(query, reference, max_false_rejection=1, majority_voting="cluster")
+        alone = annotated(query, reference, max_false_rejection=1)
+        assert (found.obs["scllmda"].iloc[:50] == "Unassigned").all()
+        assert (found.obs["scllmda"].iloc[50:].astype(str) == alone.obs["scllmda"].iloc[50:].astype(str)).all()
+
+    def test_only_query_cells_with_an_open_peak_vote_and_change(self) -> None:
+        adata = without_peaks(together(), [-1])
+        adata.obs["one"] = "all"
+        found = annotated(adata, majority_voting="one")
+        query = ((adata.obs["cell_type"] == "unknown") | adata.obs["cell_type"].isna()).to_numpy()
+        assert (found.obs["scllmda"][~query].astype(str) == adata.obs["cell_type"][~query].astype(str)).all()
+        assert found.obs["scllmda"].iloc[-1] == "Unassigned"
+        assert len(found.obs["scllmda"][query].iloc[:-1].unique()) == 1
+
+    def test_no_such_column(self) -> None:
+        reference, query = pair()
+        with pytest.raises(KeyError, match="Pass majority_voting= the column"):
+            annotated(query, reference, majority_voting="leiden")
+
+
 class TestCellsWithoutPeaks:
     def test_in_the_query(self) -> None:
         reference, query = pair()
@@ -983,3 +1026,10 @@ def test_an_encoder_that_learns_sees_the_reference_alone() -> None:
     query = query.copy()
     sl.tl.annotate(query, reference, encoder=Learner())
     assert seen == [reference.shape]
+
+
+def test_a_reference_of_one_peak_is_an_error() -> None:
+    reference, query = pair()
+    most = np.asarray(reference.X.sum(axis=0)).ravel().argmax()
+    with pytest.raises(ValueError, match="open peak among those that tell cells apart"):
+        annotated(query, reference[:, [most]].copy())

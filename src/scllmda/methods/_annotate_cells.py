@@ -29,6 +29,8 @@ class Annotation:
     """(n_cells, n_classes); reference cells have 1 at their own class, cells without any open peak 0 throughout."""
     novelty: Float
     """(n_cells,) 0-1; reference cells have 0, cells without any open peak 1."""
+    query: NDArray[np.bool_]
+    """(n_cells,) whether a cell was to be annotated."""
     rejected: NDArray[np.bool_]
     """(n_cells,) whether a query cell is too novel to be labelled, or has no open peak."""
     aligned: Float
@@ -80,7 +82,7 @@ def annotate_cells(
     seen = np.flatnonzero(X.any(axis=1))
     for what, cells in (("query", query), ("reference", ~query)):
         if not cells[seen].any():
-            msg = f"None of the {cells.sum()} {what} cells has an open peak among those used; expected some."
+            msg = f"None of the {cells.sum()} {what} cells has an open peak among those that tell cells apart; expected some."
             raise ValueError(msg)
     domain = query[seen].astype(np.int8)
     connectivities = knn_graph(X[seen], domain, n_neighbors)
@@ -104,7 +106,14 @@ def annotate_cells(
     full = np.zeros((n_cells, aligned.shape[1]), dtype=np.float32)
     full[seen] = aligned
     return Annotation(
-        proba, novel, rejected, full, _expand(connectivities, seen, n_cells), _expand(ppmi, seen, n_cells), history
+        proba,
+        novel,
+        query,
+        rejected,
+        full,
+        _expand(connectivities, seen, n_cells),
+        _expand(ppmi, seen, n_cells),
+        history,
     )
 
 

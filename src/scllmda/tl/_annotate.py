@@ -47,6 +47,7 @@ def annotate(
     n_latent: int = 64,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    majority_voting: str | None = None,
     min_overlap: float = 0.5,
     chain: str | PathLike[str] | None = None,
     frozen: bool = False,
@@ -93,6 +94,9 @@ def annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    majority_voting
+        Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
+        those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
     min_overlap
         Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
     chain
@@ -138,7 +142,7 @@ def annotate(
     Raises
     ------
     KeyError
-        No such label or batch column, layer or modality.
+        No such label, batch or cluster column, layer or modality.
     ValueError
         No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
         infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
@@ -167,6 +171,9 @@ def annotate(
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
     generator = np.random.default_rng(rng)
+    clusters = None
+    if majority_voting is not None:
+        clusters = obs_column(data, target, majority_voting, parameter="majority_voting")
     start = logg.info("annotating")
     sequences = Sequences(encoder, genome)
     if reference is None:
@@ -237,12 +244,13 @@ def annotate(
             n_latent=embedded.cells.shape[1],
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            majority_voting=majority_voting,
             min_overlap=min_overlap,
             rng=rng,
         ),
         "coverage": embedded.coverage,
         "reference": kept,
     }
-    slots = annotation_slots(key_added, annotation, labels.classes, written, target.obs_names, uns)
+    slots = annotation_slots(key_added, annotation, labels.classes, written, target.obs_names, uns, clusters)
     write_slots(target, slots, start=start)
     return data if copy else None

@@ -18,6 +18,7 @@ def annotation_slots(
     cells: NDArray[np.integer],
     obs_names: pd.Index,
     uns: Mapping[str, Any],
+    clusters: pd.Series | None = None,
 ) -> dict[tuple[str, str], Any]:
     """Return the slots of an annotation for some of its cells, ready to write.
 
@@ -35,11 +36,15 @@ def annotation_slots(
         Their names.
     uns
         What goes to ``.uns[key]`` besides classes and history.
+    clusters
+        (n_written,) clustering whose query cells vote, None for no vote.
     """
     keys = AnnotationKeys(key)
     proba = annotation.proba[cells]
     raw = np.where(proba.any(axis=1), classes[proba.argmax(axis=1)], UNASSIGNED)
     label = np.where(annotation.rejected[cells], UNASSIGNED, raw)
+    if clusters is not None:
+        label = _vote(label, clusters, annotation.query[cells] & proba.any(axis=1))
     columns = [class_column(c) for c in classes]
     return {
         ("obs", keys.label): _as_category(label, classes),
@@ -52,6 +57,17 @@ def annotation_slots(
         ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
+
+
+def _vote(labels: NDArray[np.object_], clusters: pd.Series, voters: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Return the label that most voters of a cell's cluster have; others, and voters of no cluster, keep theirs."""
+    names = clusters.astype(object).to_numpy()
+    voters = voters & clusters.notna().to_numpy()
+    table = pd.crosstab(names[voters], labels[voters])
+    voted = labels.copy()
+    if voters.any():
+        voted[voters] = table.idxmax(axis=1).loc[names[voters]].to_numpy()
+    return voted
 
 
 def _as_category(labels: NDArray[np.object_], classes: NDArray[np.object_]) -> pd.Series:

@@ -32,6 +32,7 @@ def graph_da_annotate(
     batch_key: str | None = None,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    majority_voting: str | None = None,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -65,6 +66,9 @@ def graph_da_annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    majority_voting
+        Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
+        those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
     key_added
         Prefix of the slots.
     rng
@@ -100,7 +104,7 @@ def graph_da_annotate(
     Raises
     ------
     KeyError
-        No such label column, batch column or representation.
+        No such label, batch or cluster column, or representation.
     ValueError
         No cell or no second class is labelled; no cell is unlabelled; NaN in the representation; unknown method, or
         constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
@@ -131,6 +135,9 @@ def graph_da_annotate(
         msg = f".obsm[{use_rep!r}] holds NaN or infinite values; expected finite ones. Compute it again."
         raise ValueError(msg)
     batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
+    clusters = None
+    if majority_voting is not None:
+        clusters = obs_column(data, atac, majority_voting, parameter="majority_voting")
     require_query(labels.codes, labels_key, unlabeled)
 
     n_query = int((labels.codes < 0).sum())
@@ -157,11 +164,12 @@ def graph_da_annotate(
             batch_key=batch_key,
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            majority_voting=majority_voting,
             rng=rng,
         ),
         "coverage": {"n_cells_without_peaks": int((~X.any(axis=1)).sum())},
         "reference": {"n_cells": len(X) - n_query},
     }
-    slots = annotation_slots(key_added, annotation, labels.classes, np.arange(len(X)), atac.obs_names, uns)
+    slots = annotation_slots(key_added, annotation, labels.classes, np.arange(len(X)), atac.obs_names, uns, clusters)
     write_slots(atac, slots, start=start)
     return data if copy else None
