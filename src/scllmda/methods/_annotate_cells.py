@@ -82,7 +82,8 @@ def annotate_cells(
     seen = np.flatnonzero(X.any(axis=1))
     for what, cells in (("query", query), ("reference", ~query)):
         if not cells[seen].any():
-            msg = f"None of the {cells.sum()} {what} cells has an open peak among those that tell cells apart; expected some."
+            found = f"None of the {cells.sum()} {what} cells has an open peak"
+            msg = f"{found} among those that tell cells apart; expected some."
             raise ValueError(msg)
     domain = query[seen].astype(np.int8)
     connectivities = knn_graph(X[seen], domain, n_neighbors)
