@@ -54,7 +54,8 @@ def fit(
 
     Alternations go on while each makes counts that were held out likelier by more than a standard error (the rule of
     Breiman et al. 1984): longer runs switch off whole dimensions, and rare types with them. What all counts say under
-    the priors so found is the result. Dimensions that the evidence does not support are dropped on the way.
+    the priors so found is the result. Dimensions that the evidence does not support are dropped on the way, but for the
+    last ones: of counts as few as that, something is made all the same.
 
     g takes part in the last alternation alone: cells that were shaped by an earlier g give it back as if they were
     evidence, on held-out peaks too. Where cells are seen through different peaks, g is what connects them, and takes
@@ -94,7 +95,7 @@ def fit(
             _, expected = _fit_prior(fitter, step, rate)
         peaks, used, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected)
         gain, standard_error = rest.gain(step.cells, peaks.loadings)
-        if best is not None and gain - before <= standard_error:
+        if best is not None and (gain - before <= standard_error or step.cells.shape[1] == 0):
             break
         best, before = (peaks, used), gain
     assert best is not None
