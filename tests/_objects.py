@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
@@ -47,6 +49,29 @@ def together(*, shift: float = 0) -> AnnData:
 def annotated(query: Any, reference: Any = None, **options: Any) -> Any:
     """Return an annotated copy, in few dimensions, of which no cell is rejected."""
     return sl.tl.annotate(query, reference, **{"n_latent": 16, "copy": True, "max_false_rejection": None, **options})
+
+
+def change_labels(query: AnnData, change: str) -> None:
+    """Change what no one may read: labels and batches of a query are permuted, deleted or missing."""
+    for column in ("cell_type", "batch"):
+        if change == "permuted":
+            query.obs[column] = np.random.default_rng(0).permutation(query.obs[column].to_numpy())
+        elif change == "deleted":
+            del query.obs[column]
+        else:
+            query.obs[column] = np.nan
+
+
+def assert_refused(
+    tool: Callable[..., Any], query: Any, reference: Any, error: type[Exception], match: str, **options: Any
+) -> None:
+    """Assert the error, and that it left both objects as they were."""
+    objects = [x for x in (query, reference) if isinstance(x, AnnData)]
+    before = [snapshot(x) for x in objects]
+    with pytest.raises(error, match=match):
+        tool(query, reference, **options)
+    for x, slots in zip(objects, before, strict=True):
+        assert added(slots, snapshot(x)) == set()
 
 
 def with_X(adata: AnnData, X: Any) -> AnnData:

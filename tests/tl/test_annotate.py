@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from tests._objects import (
     annotated,
     annotation_keys,
     annotation_slots,
+    assert_refused,
     assert_same,
     assert_same_annotation,
+    change_labels,
     pair,
     snapshot,
     together,
@@ -404,13 +407,7 @@ class TestFrozen:
     def test_query_labels_are_not_read(self, change: str, fitted: AnnData) -> None:
         query = pair()[1]
         first = annotated(query, fitted, frozen=True, batch_key="batch")
-        for column in ("cell_type", "batch"):
-            if change == "permuted":
-                query.obs[column] = np.random.default_rng(0).permutation(query.obs[column].to_numpy())
-            elif change == "deleted":
-                del query.obs[column]
-            else:
-                query.obs[column] = np.nan
+        change_labels(query, change)
         assert_same_annotation(annotated(query, fitted, frozen=True, batch_key="batch"), first)
 
     def test_backed(self, tmp_path: Path, fitted: AnnData) -> None:
@@ -856,15 +853,7 @@ def fasta(folder: Path, **contigs: int) -> Path:
 
 
 class TestErrors:
-    @staticmethod
-    def check(query: Any, reference: Any, error: type[Exception], match: str, **options: Any) -> None:
-        """Assert the error, and that it left both objects as they were."""
-        objects = [x for x in (query, reference) if isinstance(x, AnnData)]
-        before = [snapshot(x) for x in objects]
-        with pytest.raises(error, match=match):
-            sl.tl.annotate(query, reference, **options)
-        for x, slots in zip(objects, before, strict=True):
-            assert added(slots, snapshot(x)) == set()
+    check = staticmethod(partial(assert_refused, sl.tl.annotate))
 
     @pytest.mark.parametrize(
         ("options", "error", "match"),

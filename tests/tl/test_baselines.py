@@ -14,6 +14,7 @@ from tests._objects import (
     annotated,
     annotation_keys,
     assert_same_annotation,
+    change_labels,
     pair,
     snapshot,
     together,
@@ -81,13 +82,7 @@ class TestTwoObjects:
     def test_query_labels_are_not_read(self, method: str, change: str) -> None:
         reference, query = pair()
         first = annotated(query, reference, method=method, batch_key="batch")
-        for column in ("cell_type", "batch"):
-            if change == "permuted":
-                query.obs[column] = np.random.default_rng(0).permutation(query.obs[column].to_numpy())
-            elif change == "deleted":
-                del query.obs[column]
-            else:
-                query.obs[column] = np.nan
+        change_labels(query, change)
         assert_same_annotation(annotated(query, reference, method=method, batch_key="batch"), first)
 
     def test_order_of_the_peaks(self, method: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData, read_h5mu
-from tests._objects import added, assert_same, pair, snapshot, with_X
+from tests._objects import added, assert_refused, assert_same, pair, snapshot, with_X
 
 import scllmda as sl
 
@@ -364,15 +365,7 @@ class TestPeaks:
 
 
 class TestErrors:
-    @staticmethod
-    def check(query: Any, reference: Any, error: type[Exception], match: str, **options: Any) -> None:
-        """Assert the error, and that it left both objects as they were."""
-        objects = [x for x in (query, reference) if isinstance(x, AnnData)]
-        before = [snapshot(x) for x in objects]
-        with pytest.raises(error, match=match):
-            sl.tl.map_cells(query, reference, **options)
-        for x, slots in zip(objects, before, strict=True):
-            assert added(slots, snapshot(x)) == set()
+    check = staticmethod(partial(assert_refused, sl.tl.map_cells))
 
     @pytest.mark.parametrize(
         ("options", "error", "match"),

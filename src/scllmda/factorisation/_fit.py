@@ -87,7 +87,7 @@ def fit(
     step = svd(rest, rest.margins_of_rest, n_components, rng)
     # Shallow cells are noise before they have been shrunk: the first prior is from deep ones.
     from_deep_cells = step.grams.sum(axis=0) / (rest.margins_of_rest.exposure.sum() or 1)
-    priors = _Priors(from_deep_cells, np.eye(n_components))
+    priors = _Priors(from_deep_cells, np.eye(len(from_deep_cells)))
     best, before = None, -np.inf
     for _ in tqdm(range(MOST_ALTERNATIONS), desc="cell embeddings", unit="pass", disable=None):
         expected = None

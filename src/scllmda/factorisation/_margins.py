@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
+from ._blocks import Blocks, with_rows
 
 Float = NDArray[np.floating]
 
@@ -95,13 +95,12 @@ def open_counts(counts: Blocks, codes: NDArray[np.integer]) -> tuple[Float, Floa
         (n_cells,) codes 0, 1, … of the groups.
     """
     n_groups = int(codes.max(initial=0)) + 1
-    per_group, depth, first = np.zeros((n_groups, counts.shape[1])), [np.zeros(0)], 0
-    for X in counts:
+    per_group, depth = np.zeros((n_groups, counts.shape[1])), [np.zeros(0)]
+    for rows, X in with_rows(counts):
         n = X.shape[0]
-        group = sp.csr_matrix((np.ones(n), (codes[first : first + n], np.arange(n))), shape=(n_groups, n))
+        group = sp.csr_matrix((np.ones(n), (codes[rows], np.arange(n))), shape=(n_groups, n))
         per_group += (group @ X).toarray()
         depth.append(np.asarray(X.sum(axis=1, dtype=np.float64)).ravel())
-        first += n
     return per_group, np.concatenate(depth)
 
 

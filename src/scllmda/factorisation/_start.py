@@ -45,7 +45,7 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     margins
         Their independence model.
     n_components
-        k; at most the smaller dimension of ``counts`` are not zero throughout.
+        k, or the smaller dimension of ``counts`` if that is less.
     rng
         Draws the start.
     """
@@ -61,9 +61,7 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     basis = _orthonormal(basis)
     step = sweep(counts, margins, over_root * basis, rules)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
-    rotation = np.zeros((n_directions, n_components))
-    leading = vectors[:, ::-1][:, :n_components]
-    rotation[:, : leading.shape[1]] = leading
+    rotation = vectors[:, ::-1][:, :n_components]
     single = rotation.astype(np.float32)
     return Sweep(step.cells @ single, step.pull @ single, rotation.T @ step.grams @ rotation)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ..calibration import fit_temperature
+from ._logistic import logistic_posteriors
 from ._principal_axes import rotate_to_principal_axes
 from ._representations import lsi, spectral, tfidf_on_means
 from ._task import Counts, Result, Task
@@ -203,22 +204,13 @@ def _held_out_parts(labels: Codes, batch: Codes | None, n_folds: int) -> NDArray
 
 
 def _posteriors(task: Task, X: Float, C: float) -> Float:
-    """Return (n_query, n_classes) posteriors of a logistic regression on centred features of unit scale as a whole."""
-    from sklearn.linear_model import LogisticRegression
+    """Return (n_query, n_classes) posteriors of a logistic regression on X (n_cells, k)."""
     from threadpoolctl import threadpool_limits
 
-    known, labels = X[~task.query], task.labels[~task.query]
-    centre, spread = known.mean(axis=0), known.std() or 1.0
-    proba = np.zeros((int(task.query.sum()), task.n_classes))
-    classes = np.unique(labels)
-    if len(classes) == 1:
-        proba[:, classes] = 1
-        return proba
+    known = ~task.query
     # The products are too small to share between threads.
     with threadpool_limits(1):
-        model = LogisticRegression(C=C, max_iter=1000).fit((known - centre) / spread, labels)
-        proba[:, classes] = model.predict_proba((X[task.query] - centre) / spread)
-    return proba
+        return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C, max_iter=1000)
 
 
 def _import_harmony() -> ModuleType:

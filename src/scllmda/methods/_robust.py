@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from ..calibration import fit_temperature, scale
 from ..graphs import personalised_propagation
+from ._logistic import logistic_posteriors
 from ._principal_axes import rotate_to_principal_axes
 from ._task import Result, Task
 
@@ -84,20 +85,11 @@ def _log_posterior(
     class_weight: str | None,
 ) -> Float:
     """Return (n_new, n_classes) log posteriors of one logistic regression, floored at 1e-9."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
 
     if unit_length:
         known, new = normalize(known), normalize(new)
-    centre, spread = known.mean(axis=0), known.std() or 1.0
-    posterior = np.full((len(new), n_classes), 0.0)
-    classes = np.unique(labels)
-    if len(classes) == 1:
-        posterior[:, classes] = 1
-    else:
-        model = LogisticRegression(C=C, max_iter=500, class_weight=class_weight)
-        model.fit((known - centre) / spread, labels)
-        posterior[:, classes] = model.predict_proba((new - centre) / spread)
+    posterior = logistic_posteriors(known, labels, new, n_classes, C=C, max_iter=500, class_weight=class_weight)
     return np.log(posterior + 1e-9)
 
 

@@ -41,7 +41,7 @@ def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
     from ..nn import Domain, pick_device, train_adapter
 
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
-    X = task.X / np.sqrt(np.mean(np.square(task.X, dtype=np.float64)))
+    X = task.X_at_unit_scale
     source, target = (
         Domain(
             X[cells],
@@ -67,6 +67,4 @@ def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
         seed=task.seed,
         device=pick_device(task.device),
     )
-    aligned = np.empty((len(task.X), encoded_source.shape[1]), dtype=np.float32)
-    aligned[reference], aligned[query] = encoded_source, encoded_target
-    return Result(proba, aligned, history)
+    return Result(proba, task.in_order(encoded_source, encoded_target), history)

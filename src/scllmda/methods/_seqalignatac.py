@@ -77,7 +77,7 @@ def seqalignatac(task: Task, recipe: SeqAlignAtacRecipe) -> Result:
     from ..nn import Adversary, Domain, Mmd, pick_device, train_asymmetric_adapter
 
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
-    X = task.X / np.sqrt(np.mean(np.square(task.X, dtype=np.float64)))
+    X = task.X_at_unit_scale
     source, target = (
         Domain(X[cells], gcn_normalise(task.connectivities[cells][:, cells])) for cells in (reference, query)
     )
@@ -110,6 +110,5 @@ def seqalignatac(task: Task, recipe: SeqAlignAtacRecipe) -> Result:
         seed=task.seed,
         device=pick_device(task.device),
     )
-    encoded = np.empty((len(task.X), encoded_source.shape[1]), dtype=np.float32)
-    encoded[reference], encoded[query] = encoded_source, encoded_target
+    encoded = task.in_order(encoded_source, encoded_target)
     return Result(proba, rotate_to_principal_axes(encoded).astype(np.float32), history)

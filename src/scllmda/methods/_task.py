@@ -46,6 +46,17 @@ class Task:
         return self.labels < 0
 
     @property
+    def X_at_unit_scale(self) -> NDArray[np.floating]:
+        """``X`` scaled as a whole to unit mean square: learning rates are published for features of that order."""
+        return self.X / np.sqrt(np.mean(np.square(self.X, dtype=np.float64)))
+
+    def in_order(self, reference: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return reference and query cells (n, k) as all cells in their order."""
+        cells = np.empty((len(self.X), reference.shape[1]), dtype=np.float32)
+        cells[~self.query], cells[self.query] = reference, query
+        return cells
+
+    @property
     def seed(self) -> int:
         """A seed for torch, drawn from ``rng``."""
         return int(self.rng.integers(2**31))

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch_geometric.nn import GCNConv
 
-from ._domain_adapter import Domain, descend, reverse_gradient
+from ._domain_adapter import Domain, descend, read_out, reverse_gradient
 
 N_KERNELS = 5
 """Released A2GNN code."""
@@ -199,8 +199,4 @@ def train_asymmetric_adapter(
             return cross_entropy(model.classifier(encoded_source), y) + alignment.weight * domain_loss, domain_loss
 
         history = descend(alignment.optimiser(model.parameters()), losses, n_epochs)
-    model.eval()
-    with torch.no_grad():
-        encoded_source, encoded_target = encode()
-        proba = torch.softmax(model.classifier(encoded_target), dim=1)
-    return proba.cpu().numpy(), encoded_source.cpu().numpy(), encoded_target.cpu().numpy(), history
+    return *read_out(model, encode), history

@@ -164,6 +164,29 @@ def descend(
     return history
 
 
+def read_out(
+    model: nn.Module, encode: Callable[[], tuple[torch.Tensor, torch.Tensor]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what a trained network says, without dropout.
+
+    Parameters
+    ----------
+    model
+        With a ``classifier`` of encoded cells.
+    encode
+        To encoded source (n_source, d) and target (n_target, d) cells.
+
+    Returns
+    -------
+    Posteriors of the target (n_target, n_classes), encoded source and target cells.
+    """
+    model.eval()
+    with torch.no_grad():
+        source, target = encode()
+        proba = torch.softmax(model.get_submodule("classifier")(target), dim=1)
+    return proba.cpu().numpy(), source.cpu().numpy(), target.cpu().numpy()
+
+
 def train_adapter(
     source: Domain,
     target: Domain,
@@ -202,22 +225,20 @@ def train_adapter(
         source_tensors, target_tensors = source.tensors(device), target.tensors(device)
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
 
+        def encode() -> tuple[torch.Tensor, torch.Tensor]:
+            return model.encoder(*source_tensors), model.encoder(*target_tensors)
+
         def losses(epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
             return adapter_loss(
                 model,
-                model.encoder(*source_tensors),
-                model.encoder(*target_tensors),
+                *encode(),
                 y,
                 domain_weight=domain_weight,
                 rate=reversal_rate(epoch, rate_epochs=rate_epochs, max_rate=max_rate),
             )
 
         history = descend(optimiser, losses, n_epochs)
-    model.eval()
-    with torch.no_grad():
-        encoded_source, encoded_target = model.encoder(*source_tensors), model.encoder(*target_tensors)
-        proba = torch.softmax(model.classifier(encoded_target), dim=1)
-    return proba.cpu().numpy(), encoded_source.cpu().numpy(), encoded_target.cpu().numpy(), history
+    return *read_out(model, encode), history
 
 
 def _sparse(matrix: sp.csr_matrix, device: str) -> torch.Tensor:
