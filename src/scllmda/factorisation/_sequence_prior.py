@@ -68,12 +68,13 @@ class SequencePriorFitter:
         self._w = (weights[self._known] / weights[self._known].mean()).astype(np.float32)
         self._Z = Z
         # Dealt out by the embeddings themselves, so that the order of the peaks does not matter.
-        self._fold = np.empty(len(Z), dtype=np.int64)
-        self._fold[np.argsort(Z @ rng.standard_normal(Z.shape[1]), kind="stable")] = np.arange(len(Z)) % N_FOLDS
-        grams = [Z[self._fold == f].T @ (Z[self._fold == f] * self._w[self._fold == f, None]) for f in range(N_FOLDS)]
-        total = np.sum(grams, axis=0)
+        order = np.argsort(Z @ rng.standard_normal(Z.shape[1]), kind="stable")
+        self._folds = [np.sort(order[f::N_FOLDS]) for f in range(N_FOLDS)]
+        grams = np.array([Z[fold].T @ (Z[fold] * self._w[fold, None]) for fold in self._folds], dtype=np.float64)
+        total = grams.sum(axis=0)
         self._eigen = [np.linalg.eigh(total - gram) for gram in grams]
         self._eigen_all = np.linalg.eigh(total)
+        self._grams = [vectors.T @ gram @ vectors for gram, (_, vectors) in zip(grams, self._eigen, strict=True)]
         # Embeddings that are all the same have no spread to measure the penalty by.
         self._strengths = RIDGE_GRID * (np.trace(total) / total.shape[0] or 1.0)
 
@@ -87,24 +88,29 @@ class SequencePriorFitter:
         """
         T = np.asarray(loadings[self._known], dtype=np.float32)
         wT = T * self._w[:, None]
-        crosses = [self._Z[self._fold == f].T @ wT[self._fold == f] for f in range(N_FOLDS)]
-        total = np.sum(crosses, axis=0)
-        predictions = np.zeros((len(self._strengths), *T.shape), dtype=np.float32)
-        for f, (values, vectors) in enumerate(self._eigen):
-            held_out = self._fold == f
-            projected, target = self._Z[held_out] @ vectors, vectors.T @ (total - crosses[f])
+        crosses = np.array([self._Z[fold].T @ wT[fold] for fold in self._folds], dtype=np.float64)
+        total, null = crosses.sum(axis=0), (wT * T).sum(axis=0, dtype=np.float64)
+        # Squared errors on the folds left out, from Gram matrices alone, in the axes in which the ridge is diagonal.
+        loss = np.tile(null, (len(self._strengths), 1))
+        targets = []
+        for gram, cross, (values, vectors) in zip(self._grams, crosses, self._eigen, strict=True):
+            target, held_out = vectors.T @ (total - cross), vectors.T @ cross
+            targets.append(target)
             for i, strength in enumerate(self._strengths):
-                predictions[i, held_out] = projected @ (target / (np.maximum(values, 0) + strength)[:, None])
-        loss = np.einsum("p,spk->sk", self._w, (predictions - T) ** 2)
-        null = self._w @ T**2
+                fitted = target / (values + strength)[:, None]
+                loss[i] += ((gram @ fitted - 2 * held_out) * fitted).sum(axis=0)
         best = loss.argmin(axis=0)
         columns = np.arange(T.shape[1])
         r2 = 1 - np.divide(loss[best, columns], null, out=np.ones_like(null), where=null > 0)
         used = r2 > 0
         values, vectors = self._eigen_all
-        weights = vectors @ ((vectors.T @ total) / (np.maximum(values, 0)[:, None] + self._strengths[best]))
+        weights = vectors @ ((vectors.T @ total) / (values[:, None] + self._strengths[best])) * used
         explained = (null * np.where(used, r2, 0)).sum() / (null.sum() or 1.0)
-        prior = SequencePrior(self._mean, self._scale, weights * used, float(explained))
-        held_out_values = np.zeros(loadings.shape, dtype=np.float32)
-        held_out_values[self._known] = predictions[best, :, columns].T * used
-        return prior, held_out_values
+        prior = SequencePrior(self._mean, self._scale, weights.astype(np.float32), float(explained))
+        expected = np.zeros_like(T)
+        for fold, target, (values, vectors) in zip(self._folds, targets, self._eigen, strict=True):
+            others = vectors @ (target / (values[:, None] + self._strengths[best])) * used
+            expected[fold] = self._Z[fold] @ others.astype(np.float32)
+        out_of_fold = np.zeros(loadings.shape, dtype=np.float32)
+        out_of_fold[self._known] = expected
+        return prior, out_of_fold

@@ -14,9 +14,8 @@ OVERSAMPLING = 16
 N_PASSES = 2
 """Passes over the counts. As an embedding, an SVD stopped here would cost points of accuracy; as a start of
 alternations, which go on in the same subspace, it is as good as a converged one."""
-SMALL = 2**21
-"""Entries, cells × peaks, up to which the SVD is iterated to convergence, which costs next to nothing."""
-N_PASSES_IF_SMALL = 30
+FEW = 256
+"""Cells or peaks with which there are as many directions as singular values, so that the SVD is exact."""
 
 
 class _LeastSquares:
@@ -49,13 +48,13 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     rng
         Draws the start.
     """
-    small = counts.shape[0] * counts.shape[1] <= SMALL
-    n_directions = min(n_components + OVERSAMPLING, *counts.shape)
+    n_most = min(counts.shape)
+    n_directions = n_most if n_most <= FEW else min(n_components + OVERSAMPLING, n_most)
     root = np.sqrt(margins.rate)[:, None]
     over_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
     basis: Float = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
     rules = [_LeastSquares(n_directions)] * len(margins.expected)
-    for _ in range(N_PASSES_IF_SMALL if small else N_PASSES):
+    for _ in range(N_PASSES):
         basis = _orthonormal(basis)
         basis = over_root * sweep(counts, margins, over_root * basis, rules).pull
     basis = _orthonormal(basis)
