@@ -75,6 +75,15 @@ def test_a_class_without_a_column() -> None:
     )
 
 
+def test_cells_without_probabilities_are_neither_right_nor_wrong_with_confidence() -> None:
+    # "B" is the first column, which is no prediction where all are 0.
+    proba = pd.DataFrame({"B": [0.0, 0.9, 0.2], "T": [0.0, 0.1, 0.8]})
+    report = sl.metrics.annotation_report(["B", "B", "T"], ["Unassigned", "B", "T"], proba)
+    assert report["accuracy"] == pytest.approx(2 / 3)
+    assert report["ece"] == pytest.approx((0.1 + 0.2) / 2)
+    assert report["log_loss"] == pytest.approx(-np.log([1e-15, 0.9, 0.8]).mean())
+
+
 def test_missing_truth_is_left_out() -> None:
     proba = pd.DataFrame({"B": [0.9, 0.2, 0.5], "T": [0.1, 0.8, 0.5]}, index=["x", "y", "z"])
     report = sl.metrics.annotation_report(["B", None, np.nan], ["B", "T", "T"], proba)

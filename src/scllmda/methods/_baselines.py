@@ -210,7 +210,7 @@ def _posteriors(task: Task, X: Float, C: float) -> Float:
     known = ~task.query
     # The products are too small to share between threads.
     with threadpool_limits(1):
-        return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C, max_iter=1000)
+        return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C)
 
 
 def _import_harmony() -> ModuleType:

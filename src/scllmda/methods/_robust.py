@@ -69,8 +69,8 @@ def _ensemble(
     # The products are too small to share: several threads made the fits eight times slower on two cores.
     with threadpool_limits(1):
         members = [
-            _log_posterior(X[train, :n], labels[train], new[:, :n], n_classes, recipe.C, unit_length, class_weight)
-            for n, unit_length, class_weight in product(subspaces, (False, True), (None, "balanced"))
+            _log_posterior(X[train, :n], labels[train], new[:, :n], n_classes, recipe.C, unit_length, balanced)
+            for n, unit_length, balanced in product(subspaces, (False, True), (False, True))
         ]
     return softmax(np.mean(members, axis=0), axis=1)
 
@@ -82,14 +82,14 @@ def _log_posterior(
     n_classes: int,
     C: float,
     unit_length: bool,  # noqa: FBT001
-    class_weight: str | None,
+    balanced: bool,  # noqa: FBT001
 ) -> Float:
     """Return (n_new, n_classes) log posteriors of one logistic regression, floored at 1e-9."""
     from sklearn.preprocessing import normalize
 
     if unit_length:
         known, new = normalize(known), normalize(new)
-    posterior = logistic_posteriors(known, labels, new, n_classes, C=C, max_iter=500, class_weight=class_weight)
+    posterior = logistic_posteriors(known, labels, new, n_classes, C=C, balance=balanced)
     return np.log(posterior + 1e-9)
 
 

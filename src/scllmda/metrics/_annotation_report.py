@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._keys import UNASSIGNED, class_column
+from ._reliability_bins import reliability_bins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,13 +40,14 @@ def annotation_report(
     ``n_cells``, ``accuracy``, ``balanced_accuracy`` (mean recall over true labels), ``macro_f1`` (over true ∪ predicted
     labels, scikit-learn's default and the figure that papers print), ``macro_f1_true`` (over true labels only),
     ``cohen_kappa``, ``jaccard_weighted``, ``jaccard_micro``, ``unassigned`` (fraction of cells); with ``proba`` also
-    ``ece`` (expected calibration error of the top class, Guo et al. 2017 eq. 3) and ``log_loss`` (natural log; a true
-    label that has no column counts as probability 1e-15).
+    ``ece`` (expected calibration error of the top class, Guo et al. 2017 eq. 3, over cells that have one: without any
+    open peak, all probabilities are 0) and ``log_loss`` (natural log; a true label that has no column counts as
+    probability 1e-15).
 
     Raises
     ------
     ValueError
-        Lengths differ, or no label is known.
+        Lengths differ, no label is known, or ``n_bins`` is below 1.
 
     Examples
     --------
@@ -94,9 +96,8 @@ def _probability_scores(y: np.ndarray, proba: pd.DataFrame, n_bins: int) -> dict
     of_truth = np.where(column >= 0, values[np.arange(len(y)), column], 0.0)
     confidence = values.max(axis=1)
     correct = classes.to_numpy()[values.argmax(axis=1)] == y
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
+    sure = confidence > 0
     return {
-        "ece": float(np.abs(gaps).sum() / len(y)),
+        "ece": reliability_bins(confidence[sure], correct[sure], n_bins).ece,
         "log_loss": float(-np.log(np.clip(of_truth, 1e-15, 1)).mean()),
     }

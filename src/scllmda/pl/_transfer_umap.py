@@ -13,6 +13,7 @@ from .._keys import AnnotationKeys
 from ..get import annotation
 from ._colors import class_colors
 from ._figure import hand_over
+from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,11 +89,13 @@ def transfer_umap(
     # In file order the query would hide the reference.
     cells = cells[np.random.default_rng(0).permutation(cells.n_obs)].copy()
 
-    params = atac.uns[key]
-    labels_key = params["reference"].get("labels_key", params["params"].get("labels_key"))
+    uns = atac.uns[key]
     colors = class_colors(
-        list(params["classes"]), None if reference is None else resolve(reference, mod=mod)[1], labels_key
+        list(uns["classes"]),
+        None if reference is None else resolve(reference, mod=mod)[1],
+        uns["reference"]["labels_key"],
     )
+    colors |= _further(cells.obs["predicted"], colors)
     panels = {
         "domain": ("domain", {"reference": "#999999", "query": "#d95f02"}),
         "reference labels": ("reference", colors),
@@ -126,12 +129,10 @@ def _joint_cells(data: AnnData | MuData, adata: AnnData, table: pd.DataFrame, ke
     """Return reference then query cells: X is the aligned representation, obs what is drawn."""
     keys, uns = AnnotationKeys(key), adata.uns[key]
     aligned = np.asarray(adata.obsm[keys.aligned])
+    query = query_cells(data, adata, key)
     if "X_da" in uns["reference"]:
         known, labels = uns["reference"]["X_da"], uns["classes"][uns["reference"]["codes"]]
-        query = np.ones(len(table), dtype=bool)
     else:
-        column = obs_column(data, adata, uns["params"]["labels_key"])
-        query = (column.isna() | (column.astype(str) == uns["params"]["unlabeled"])).to_numpy()
         known, labels = aligned[~query], table["raw"][~query].astype(str).to_numpy()
     n_known, n_query = len(known), int(query.sum())
     nothing = [None] * n_known
@@ -148,7 +149,7 @@ def _joint_cells(data: AnnData | MuData, adata: AnnData, table: pd.DataFrame, ke
 
 
 def _further(labels: pd.Series, colors: dict[str, str]) -> dict[str, str]:
-    """Return shades of brown for true labels that the reference does not have."""
+    """Return shades of brown for labels without a colour: coarser ones, and true ones that the reference lacks."""
     from matplotlib.colors import to_hex
 
     further = [c for c in labels.cat.categories if c not in colors]

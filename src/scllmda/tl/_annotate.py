@@ -14,7 +14,7 @@ from ..methods import annotate_cells, make_recipe
 from ._annotation_slots import annotation_slots
 from ._embed_jointly import embed_in_frozen_space, embed_one_object, embed_two_objects
 from ._embed_peaks import pick_encoder
-from ._labels import encode_batches, encode_labels, require_query
+from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
 from ._params import require_positive, require_share, require_slot_name, storable
 from ._represent_jointly import (
     has_own_representation,
@@ -25,7 +25,7 @@ from ._represent_jointly import (
 from ._sequences import Sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mudata import MuData
 
@@ -36,7 +36,7 @@ def annotate(
     adata: AnnData | MuData,
     reference: AnnData | MuData | str | PathLike[str] | None = None,
     *,
-    labels_key: str = "cell_type",
+    labels_key: str | Sequence[str] = "cell_type",
     method: str = "robust",
     recipe: Mapping[str, Any] | None = None,
     encoder: str | PeakEncoder = "kmer",
@@ -47,6 +47,7 @@ def annotate(
     n_latent: int = 64,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    min_probability: float = 0.5,
     majority_voting: str | None = None,
     min_overlap: float = 0.5,
     chain: str | PathLike[str] | None = None,
@@ -68,7 +69,9 @@ def annotate(
         Labelled cells, as object or path (``.h5ad``, ``.h5mu``, ``.zarr``). Never written to. Every cell of ``adata``
         is a query cell then, and ``adata.obs[labels_key]`` is not read.
     labels_key
-        Column of the reference's ``.obs`` with cell types.
+        Column of the reference's ``.obs`` with cell types; or several from coarse to fine, as ``["lineage",
+        "cell_type"]``, where each label is a part of one coarser label: a cell may be certain of its lineage and silent
+        on the rest.
     method
         Annotator; ``sl.get.methods()`` lists them. The baselines (``"lsi_knn"``, ``"lsi_lr"``, ``"harmony_lr"``,
         ``"spectral_lr"``, ``"nearest_centroid"``) make their own representation of the counts on shared peaks: they
@@ -94,6 +97,9 @@ def annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    min_probability
+        With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
+        finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
     majority_voting
         Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
         those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
@@ -122,8 +128,8 @@ def annotate(
     None, or the copy if ``copy``. Sets, with ``key`` for ``key_added``, and nothing else:
 
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
-        Labels after and before rejection (category). ``"Unassigned"`` for cells that are too novel, and for those
-        without any open peak. Cells that came with a label keep it.
+        Labels after and before rejection (category); the latter are of the finest column throughout. ``"Unassigned"``
+        for cells that are too novel, and for those without any open peak. Cells that came with a label keep it.
     ``.obs[f"{key}_score"]``
         Calibrated probability of the raw label, 0 for cells without any open peak.
     ``.obs[f"{key}_novelty"]``
@@ -164,9 +170,9 @@ def annotate(
     ['label', 'raw', 'score', 'novelty']
     """
     data, target = resolve(adata, mod=mod, copy=copy)
-    settings = make_recipe(method, recipe)
+    settings, levels = make_recipe(method, recipe), as_levels(labels_key)
     require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
-    require_share(max_false_rejection=max_false_rejection)
+    require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
@@ -177,8 +183,9 @@ def annotate(
     start = logg.info("annotating")
     sequences = Sequences(encoder, genome)
     if reference is None:
-        labels = encode_labels(obs_column(data, target, labels_key), unlabeled)
-        require_query(labels.codes, labels_key, unlabeled)
+        labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
+        require_query(labels.codes, levels[-1], unlabeled)
+        require_columns(labels, levels[-1], target.obs_names.name)
         batch = (
             None if batch_key is None else encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
         )
@@ -194,7 +201,8 @@ def annotate(
             raise ValueError(msg)
         reference_data = load(reference)
         known = read(reference_data, mod=mod)
-        labels = encode_labels(obs_column(reference_data, known, labels_key), unlabeled)
+        labels = encode_labels([obs_column(reference_data, known, key) for key in levels], unlabeled)
+        require_columns(labels, levels[-1], target.obs_names.name)
         labelled = np.flatnonzero(labels.codes >= 0)
         batch = None
         if batch_key is not None:
@@ -229,7 +237,7 @@ def annotate(
         rng=generator,
         device=device,
     )
-    kept: dict[str, Any] = {"n_cells": len(codes) - n_query, "labels_key": labels_key}
+    kept: dict[str, Any] = {"n_cells": len(codes) - n_query, "labels_key": levels[-1]}
     if reference is not None:
         kept |= {"X_da": annotation.aligned[codes >= 0], "codes": codes[codes >= 0]}
     uns = {
@@ -244,6 +252,7 @@ def annotate(
             n_latent=embedded.cells.shape[1],
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            min_probability=min_probability,
             majority_voting=majority_voting,
             min_overlap=min_overlap,
             rng=rng,
@@ -251,6 +260,15 @@ def annotate(
         "coverage": embedded.coverage,
         "reference": kept,
     }
-    slots = annotation_slots(key_added, annotation, labels.classes, written, target.obs_names, uns, clusters)
+    slots = annotation_slots(
+        key_added,
+        annotation,
+        labels.levels,
+        written,
+        target.obs_names,
+        uns,
+        min_probability=min_probability,
+        clusters=clusters,
+    )
     write_slots(target, slots, start=start)
     return data if copy else None

@@ -11,11 +11,11 @@ from .._anndata import obs_column, resolve, write_slots
 from .._keys import CELL_EMBEDDING
 from ..methods import annotate_cells, make_recipe
 from ._annotation_slots import annotation_slots
-from ._labels import encode_batches, encode_labels, require_query
+from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
 from ._params import require_positive, require_share, require_slot_name, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def graph_da_annotate(
     adata: AnnData | MuData,
-    labels_key: str,
+    labels_key: str | Sequence[str],
     *,
     use_rep: str = CELL_EMBEDDING,
     method: str = "robust",
@@ -32,6 +32,7 @@ def graph_da_annotate(
     batch_key: str | None = None,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    min_probability: float = 0.5,
     majority_voting: str | None = None,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
@@ -47,7 +48,9 @@ def graph_da_annotate(
         Labelled (reference) and unlabelled (query) cells with a joint representation, e.g. of
         :func:`scllmda.tl.cell_embeddings`.
     labels_key
-        Column of ``.obs`` with cell types. Labels of unlabelled cells are not there to be read.
+        Column of ``.obs`` with cell types; or several from coarse to fine (``["lineage", "cell_type"]``), where each
+        label is a part of one coarser label: a cell may be certain of its lineage and silent on the rest. Labels of
+        unlabelled cells, those without the finest label, are not read.
     use_rep
         Key of ``.obsm``. Cells that are zero throughout (no open peak) get ``"Unassigned"`` with score 0.
     method
@@ -66,6 +69,9 @@ def graph_da_annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    min_probability
+        With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
+        finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
     majority_voting
         Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
         those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
@@ -85,8 +91,8 @@ def graph_da_annotate(
     None, or the copy if ``copy``. Sets, with ``key`` for ``key_added``:
 
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
-        Labels after and before rejection (category). ``"Unassigned"`` for cells that are too novel. Labelled cells
-        keep theirs.
+        Labels after and before rejection (category); the latter are of the finest column throughout. ``"Unassigned"``
+        for cells that are too novel. Labelled cells keep theirs.
     ``.obs[f"{key}_score"]``
         Probability of the raw label; 1 for labelled cells.
     ``.obs[f"{key}_novelty"]``
@@ -122,11 +128,11 @@ def graph_da_annotate(
     >>> sl.tl.graph_da_annotate(adata, "cell_type")
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
-    settings = make_recipe(method, recipe)
+    settings, levels = make_recipe(method, recipe), as_levels(labels_key)
     require_positive(n_neighbors=n_neighbors)
-    require_share(max_false_rejection=max_false_rejection)
+    require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
-    labels = encode_labels(obs_column(data, atac, labels_key), unlabeled)
+    labels = encode_labels([obs_column(data, atac, key) for key in levels], unlabeled)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
         raise KeyError(msg)
@@ -138,7 +144,8 @@ def graph_da_annotate(
     clusters = None
     if majority_voting is not None:
         clusters = obs_column(data, atac, majority_voting, parameter="majority_voting")
-    require_query(labels.codes, labels_key, unlabeled)
+    require_query(labels.codes, levels[-1], unlabeled)
+    require_columns(labels, levels[-1], atac.obs_names.name)
 
     n_query = int((labels.codes < 0).sum())
     start = logg.info(f"annotating {n_query} cells from {len(X) - n_query} with {method!r}")
@@ -164,12 +171,22 @@ def graph_da_annotate(
             batch_key=batch_key,
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            min_probability=min_probability,
             majority_voting=majority_voting,
             rng=rng,
         ),
         "coverage": {"n_cells_without_peaks": int((~X.any(axis=1)).sum())},
-        "reference": {"n_cells": len(X) - n_query},
+        "reference": {"n_cells": len(X) - n_query, "labels_key": levels[-1]},
     }
-    slots = annotation_slots(key_added, annotation, labels.classes, np.arange(len(X)), atac.obs_names, uns, clusters)
+    slots = annotation_slots(
+        key_added,
+        annotation,
+        labels.levels,
+        np.arange(len(X)),
+        atac.obs_names,
+        uns,
+        min_probability=min_probability,
+        clusters=clusters,
+    )
     write_slots(atac, slots, start=start)
     return data if copy else None

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from .._keys import class_column
+
+NO_COLUMNS = ("", ".", "..", "_index")
+"""Names that no column of a table in a file can have."""
 
 
 @dataclass(frozen=True)
@@ -13,33 +19,84 @@ class Labels:
 
     codes: NDArray[np.int64]
     """(n_cells,) position in ``classes``; -1 where the cell is unlabelled."""
-    classes: NDArray[np.object_]
-    """Class names, sorted as text."""
+    levels: NDArray[np.object_]
+    """(n_levels, n_classes) name of each class in each column, from coarse to fine."""
+
+    @property
+    def classes(self) -> NDArray[np.object_]:
+        """Names of the finest level, sorted as text."""
+        return self.levels[-1]
 
 
-def encode_labels(column: pd.Series, unlabeled: str) -> Labels:
-    """Encode labels; cells are unlabelled whose label is missing or equals ``unlabeled``.
+def as_levels(labels_key: str | Sequence[str]) -> list[str]:
+    """Return the columns of labels from coarse to fine.
 
     Raises
     ------
     ValueError
-        No cell is labelled, or all have the same label.
+        There is none.
     """
-    known = column.notna() & (column.astype(str) != unlabeled)
+    columns = [labels_key] if isinstance(labels_key, str) else list(labels_key)
+    if not columns:
+        msg = "Found labels_key=[]; expected a column with cell types, or several from coarse to fine."
+        raise ValueError(msg)
+    return columns
+
+
+def encode_labels(columns: Sequence[pd.Series], unlabeled: str) -> Labels:
+    """Encode labels; cells are unlabelled whose finest label is missing or equals ``unlabeled``.
+
+    Parameters
+    ----------
+    columns
+        Labels of the same cells, from coarse to fine.
+    unlabeled
+        Label that marks a cell as unlabelled.
+
+    Raises
+    ------
+    ValueError
+        No cell is labelled, or all have the same label; cells of one label differ in a coarser one, or have none.
+    """
+    finest = columns[-1]
+    known = _is_known(finest, unlabeled)
     if not known.any():
         msg = (
-            f"No cell is labelled: all {len(column)} values of .obs[{column.name!r}] are missing or {unlabeled!r}. "
+            f"No cell is labelled: all {len(finest)} values of .obs[{finest.name!r}] are missing or {unlabeled!r}. "
             "Expected at least two cell types; pass labels_key= the column that holds them, or a labelled reference."
         )
         raise ValueError(msg)
-    codes, classes = pd.factorize(column.astype(object).where(known).map(str, na_action="ignore"), sort=True)
+    codes, classes = pd.factorize(finest.astype(object).where(known).map(str, na_action="ignore"), sort=True)
     if len(classes) == 1:
         msg = (
-            f"The only label of .obs[{column.name!r}] is {classes[0]!r}; expected at least two cell types. "
+            f"The only label of .obs[{finest.name!r}] is {classes[0]!r}; expected at least two cell types. "
             "With one there is nothing to tell apart."
         )
         raise ValueError(msg)
-    return Labels(codes.astype(np.int64), np.asarray(classes, dtype=object))
+    levels = [_parents(codes, classes, column, finest.name, unlabeled) for column in columns[:-1]]
+    return Labels(codes.astype(np.int64), np.array([*levels, classes], dtype=object))
+
+
+def _is_known(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
+    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
+
+
+def _parents(
+    codes: NDArray[np.integer], classes: NDArray[np.object_], column: pd.Series, finest: Hashable, unlabeled: str
+) -> NDArray[np.object_]:
+    """Return the one coarse label that the cells of each class have."""
+    known = _is_known(column, unlabeled) & (codes >= 0)
+    table = pd.crosstab(codes[known], column[known].astype(str).to_numpy()).reindex(range(len(classes)), fill_value=0)
+    n_parents = (table > 0).sum(axis=1).to_numpy()
+    if (n_parents != 1).any():
+        c = int(np.flatnonzero(n_parents != 1)[0])
+        found = {name: int(n) for name, n in table.loc[c].items() if n}
+        msg = (
+            f"Cells of {classes[c]!r} in .obs[{finest!r}] have {found or 'no label'} in .obs[{column.name!r}]; "
+            "expected one label. labels_key= lists columns from coarse to fine: each label is a part of one coarser."
+        )
+        raise ValueError(msg)
+    return table.columns.to_numpy(dtype=object)[table.to_numpy().argmax(axis=1)]
 
 
 def encode_batches(column: pd.Series) -> NDArray[np.int64]:
@@ -47,11 +104,36 @@ def encode_batches(column: pd.Series) -> NDArray[np.int64]:
     return pd.factorize(column.astype(object).where(column.notna(), ""))[0].astype(np.int64)
 
 
-def require_query(codes: NDArray[np.integer], labels_key: str, unlabeled: str) -> None:
+def require_columns(labels: Labels, finest: str, index_name: Hashable) -> None:
+    """Raise ValueError if files could not hold a table with a column per class, and an index of that name."""
+    for c, name in enumerate(labels.classes):
+        if name in NO_COLUMNS or "\0" in name:
+            msg = (
+                f"Files cannot hold the label {name!r} of .obs[{finest!r}] ({(labels.codes == c).sum()} cells). "
+                f"Rename it, or pass unlabeled={name!r} if it marks cells without a label."
+            )
+            raise ValueError(msg)
+        if name == index_name:
+            msg = (
+                f"The label {name!r} of .obs[{finest!r}] is the name of .obs_names too, which files cannot tell apart. "
+                "Set adata.obs_names.name = None."
+            )
+            raise ValueError(msg)
+    columns = pd.Index([class_column(name) for name in labels.classes])
+    if not columns.is_unique:
+        one, other = labels.classes[columns == columns[columns.duplicated()][0]][:2]
+        msg = (
+            f"Files cannot tell the labels {one!r} and {other!r} of .obs[{finest!r}] apart: they hold a '/' as U+2215, "
+            "the division slash. Rename one."
+        )
+        raise ValueError(msg)
+
+
+def require_query(codes: NDArray[np.integer], finest: str, unlabeled: str) -> None:
     """Raise if no cell is unlabelled."""
     if (codes >= 0).all():
         msg = (
-            f"There is no cell to annotate: all {len(codes)} have a label in .obs[{labels_key!r}]. Set the label of "
+            f"There is no cell to annotate: all {len(codes)} have a label in .obs[{finest!r}]. Set the label of "
             f"query cells to {unlabeled!r} or missing, or call sl.tl.annotate(query, reference)."
         )
         raise ValueError(msg)

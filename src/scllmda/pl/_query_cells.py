@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._anndata import obs_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from mudata import MuData
+    from numpy.typing import NDArray
+
+
+def has_label(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
+    """Return (n_cells,) True where a label is neither missing nor ``unlabeled``."""
+    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
+
+
+def query_cells(data: AnnData | MuData, adata: AnnData, key: str) -> NDArray[np.bool_]:
+    """Return (n_cells,) True for cells that were annotated, False for the reference of a one-object annotation."""
+    uns = adata.uns[key]
+    if "codes" in uns["reference"]:
+        return np.ones(adata.n_obs, dtype=bool)
+    return ~has_label(obs_column(data, adata, uns["reference"]["labels_key"]), uns["params"]["unlabeled"])

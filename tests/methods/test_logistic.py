@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from scllmda.methods._logistic import logistic_posteriors
+
+
+def make_cells(n: int = 400, d: int = 8, n_classes: int = 5, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping classes of very different sizes, along directions of falling variance."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(n_classes, size=n, p=0.5 ** np.arange(n_classes) / np.sum(0.5 ** np.arange(n_classes)))
+    X = (rng.standard_normal((n_classes, d)) + 0.7)[labels] + rng.standard_normal((n, d))
+    return X * 0.6 ** np.arange(d), labels
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
+def test_equals_scikit_learn(C: float, *, balanced: bool) -> None:
+    X, labels = make_cells()
+    new, _ = make_cells(seed=1)
+    model = LogisticRegression(C=C, max_iter=10_000, tol=1e-9, class_weight="balanced" if balanced else None)
+    expected = model.fit((X - X.mean(axis=0)) / X.std(), labels).predict_proba((new - X.mean(axis=0)) / X.std())
+    found = logistic_posteriors(X, labels, new, 5, C=C, balance=balanced)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_two_classes_that_are_far_apart() -> None:
+    X = np.array([[-1.0], [-0.9], [0.9], [1.0]])
+    proba = logistic_posteriors(X, np.array([0, 0, 1, 1]), np.array([[-5.0], [0.0], [5.0]]), 2, C=1.0)
+    np.testing.assert_allclose(proba[1], 0.5, atol=1e-3)
+    assert proba[0, 0] > 0.99
+    assert proba[2, 1] > 0.99
+
+
+def test_identical_cells_have_the_base_rates() -> None:
+    labels = np.array([0, 0, 0, 1])
+    np.testing.assert_allclose(
+        logistic_posteriors(np.ones((4, 2)), labels, np.ones((1, 2)), 2, C=1.0), [[0.75, 0.25]], atol=1e-4
+    )
+    balanced = logistic_posteriors(np.ones((4, 2)), labels, np.ones((1, 2)), 2, C=1.0, balance=1)
+    np.testing.assert_allclose(balanced, [[0.5, 0.5]], atol=1e-4)
+
+
+def test_classes_without_cells_get_zero() -> None:
+    X, labels = make_cells(n_classes=2)
+    proba = logistic_posteriors(X, 3 * labels + 1, X, 6, C=1.0)
+    np.testing.assert_array_equal(proba[:, [0, 2, 3, 5]], 0)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_one_class() -> None:
+    proba = logistic_posteriors(np.eye(3), np.full(3, 1), np.eye(3), 2, C=1.0)
+    np.testing.assert_array_equal(proba, [[0, 1]] * 3)
+
+
+def test_many_classes_of_one_cell() -> None:
+    X = np.random.default_rng(0).standard_normal((60, 20))
+    proba = logistic_posteriors(X, np.arange(60), X, 60, C=10.0)
+    np.testing.assert_array_equal(proba.argmax(axis=1), np.arange(60))
