@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from scllmda.methods import _logistic
 from scllmda.methods._logistic import logistic_posteriors
 
 
@@ -24,6 +25,19 @@ def test_equals_scikit_learn(C: float, *, balanced: bool) -> None:
     expected = model.fit((X - X.mean(axis=0)) / X.std(), labels).predict_proba((new - X.mean(axis=0)) / X.std())
     found = logistic_posteriors(X, labels, new, 5, C=C, balance=balanced)
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_some_cells_stand_for_a_large_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, labels = make_cells(4000, 3, 3)
+    everyone = logistic_posteriors(X, labels, X[:50], 3, C=1.0, balance=0.5)
+    monkeypatch.setattr(_logistic, "MOST_CELLS", 700)
+    some = logistic_posteriors(X, labels, X[:50], 3, C=1.0, balance=0.5)
+    assert 1e-4 < np.abs(some - everyone).mean() < 0.02
+    # The shares of the classes are those of all cells.
+    assert np.abs(some.mean(axis=0) - everyone.mean(axis=0)).max() < 0.02
+    # Those of the smallest class are all there.
+    seen = _logistic._spread_out(labels, np.bincount(labels))
+    np.testing.assert_array_equal(np.bincount(labels[seen]), np.minimum(np.bincount(labels), 700))
 
 
 def test_two_classes_that_are_far_apart() -> None:

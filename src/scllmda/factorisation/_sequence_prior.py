@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._threads import in_order
+
 Float = NDArray[np.floating]
 
 N_FOLDS = 5
@@ -72,8 +74,7 @@ class SequencePriorFitter:
         self._folds = [np.sort(order[f::N_FOLDS]) for f in range(N_FOLDS)]
         grams = np.array([Z[fold].T @ (Z[fold] * self._w[fold, None]) for fold in self._folds], dtype=np.float64)
         total = grams.sum(axis=0)
-        self._eigen = [np.linalg.eigh(total - gram) for gram in grams]
-        self._eigen_all = np.linalg.eigh(total)
+        self._eigen_all, *self._eigen = in_order(np.linalg.eigh, [total, *(total - gram for gram in grams)])
         self._grams = [vectors.T @ gram @ vectors for gram, (_, vectors) in zip(grams, self._eigen, strict=True)]
         # Embeddings that are all the same have no spread to measure the penalty by.
         self._strengths = RIDGE_GRID * (np.trace(total) / total.shape[0] or 1.0)

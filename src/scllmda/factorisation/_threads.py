@@ -3,7 +3,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -15,10 +19,9 @@ def in_order(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     Sparse products use one core and let other threads run, while several threads within small dense products cost more
     than they gain: so blocks are shared out, and each has one thread. Few items are under way at a time.
     """
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    n_threads = max((info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"), default=1)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    blas = _blas()
+    n_threads = max((info["num_threads"] for info in blas.info()), default=1)
+    with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
         under_way: deque[Future[U]] = deque()
         for item in items:
             under_way.append(pool.submit(function, item))
@@ -26,3 +29,12 @@ def in_order(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return the libraries of linear algebra; looking for them takes as long as a pass over small data."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

@@ -205,12 +205,8 @@ def _held_out_parts(labels: Codes, batch: Codes | None, n_folds: int) -> NDArray
 
 def _posteriors(task: Task, X: Float, C: float) -> Float:
     """Return (n_query, n_classes) posteriors of a logistic regression on X (n_cells, k)."""
-    from threadpoolctl import threadpool_limits
-
     known = ~task.query
-    # The products are too small to share between threads.
-    with threadpool_limits(1):
-        return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C)
+    return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C)
 
 
 def _import_harmony() -> ModuleType:

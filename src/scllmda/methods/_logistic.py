@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
 
+MOST_CELLS = 5_000
+"""Of a class that the fit looks at; they stand for all of them."""
 TOLERANCE = 1e-5
 """Of the loss, relative, by which a round of steps has to lower it for another to follow."""
 STEPS, MOST_ROUNDS = 30, 10
@@ -23,6 +25,8 @@ def logistic_posteriors(
 ) -> Float:
     """Return posteriors (n_new, n_classes) of a logistic regression on centred features of unit scale as a whole.
 
+    It runs on one thread: on data of usual size, several cost more than they gain.
+
     Parameters
     ----------
     known
@@ -39,17 +43,30 @@ def logistic_posteriors(
         Cells of a class of n cells weigh n^-balance: with 0 alike, as in scikit-learn, with 1 so that all classes weigh
         the same, as of ``class_weight="balanced"``. The mean weight is one.
     """
+    from threadpoolctl import threadpool_limits
+
     classes, codes = np.unique(labels, return_inverse=True)
     proba = np.zeros((len(new), n_classes))
     if len(classes) == 1:
         proba[:, classes] = 1
         return proba
+    n_cells = np.bincount(codes)
+    seen = _spread_out(codes, n_cells)
+    weight = (n_cells ** (1.0 - balance) / np.bincount(codes[seen]))[codes[seen]]
+    weight *= C * len(codes) / weight.sum()
     centre, spread = known.mean(axis=0), known.std() or 1.0
-    known, new = (_with_ones((X - centre) / spread) for X in (known, new))
-    weight = (np.bincount(codes) ** -float(balance))[codes]
-    B = _fit(known, codes, (C * weight / weight.mean()).astype(np.float32))
-    proba[:, classes] = _softmax((new @ B).astype(np.float64))
+    with threadpool_limits(1):
+        B = _fit(_with_ones((known[seen] - centre) / spread), codes[seen], weight.astype(np.float32))
+        proba[:, classes] = _softmax((_with_ones((new - centre) / spread) @ B).astype(np.float64))
     return proba
+
+
+def _spread_out(codes: Codes, n_cells: Codes) -> NDArray[np.intp]:
+    """Return positions of at most ``MOST_CELLS`` cells of each class, at even distances."""
+    order = np.argsort(codes, kind="stable")
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(n_cells) - n_cells, n_cells)
+    share = np.minimum(MOST_CELLS / n_cells, 1.0)[codes[order]]
+    return np.sort(order[np.floor((rank + 1) * share + 1e-9) > np.floor(rank * share + 1e-9)])
 
 
 def _with_ones(X: Float) -> NDArray[np.float32]:

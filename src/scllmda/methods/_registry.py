@@ -44,9 +44,7 @@ class Method:
 
 
 METHODS = {
-    "robust": Method(
-        robust, RobustRecipe, "Logistic regressions on nested subspaces, smoothed over the graph, calibrated", "scllmda"
-    ),
+    "robust": Method(robust, RobustRecipe, "Logistic regressions, smoothed over the graph, calibrated", "scllmda"),
     "scllmda": Method(
         scllmda,
         ScllmdaRecipe,

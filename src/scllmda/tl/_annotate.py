@@ -44,7 +44,7 @@ def annotate(
     unlabeled: str = "unknown",
     batch_key: str | None = None,
     layer: str | None = None,
-    n_latent: int = 64,
+    n_latent: int = 128,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
     min_probability: float = 0.5,
@@ -91,7 +91,7 @@ def annotate(
     layer
         Layer with the counts, of both objects; ``.X`` if None.
     n_latent
-        Dimensions of the cell embedding; 64 is what the default method reads.
+        Dimensions of the cell embedding, at most; the default method reads the 64 principal ones.
     n_neighbors
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
     max_false_rejection
