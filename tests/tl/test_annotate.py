@@ -330,7 +330,7 @@ class TestOtherPeaks:
 
     def test_labels_by_sequence_alone(self, strangers: tuple[AnnData, AnnData]) -> None:
         reference, query = strangers
-        found = annotated(query, reference)
+        found = annotated(query, reference, n_latent=128)
         assert accuracy(found) >= 0.8
         coverage = found.uns["scllmda"]["coverage"]
         assert (coverage["n_matched_query"], coverage["n_own"]) == (0, 2000)
@@ -533,6 +533,7 @@ class TestPeaks:
 class TestSequence:
     def test_of_the_reference(self, with_sequence: AnnData, expected: AnnData) -> None:
         assert with_sequence.uns["scllmda"]["coverage"]["sequence"] == ".var['sequence']"
+        assert 0 < with_sequence.uns["scllmda"]["coverage"]["sequence_r2"] < 1
         assert not np.array_equal(with_sequence.obsm["X_scllmda_da"], expected.obsm["X_scllmda_da"])
 
     def test_embedded_before(self, with_sequence: AnnData) -> None:

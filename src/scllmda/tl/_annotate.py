@@ -142,7 +142,8 @@ def annotate(
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs of the written cells, without edges between reference and query.
     ``.uns[key]``
-        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, sequence used), ``reference`` (with
+        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
+        of the loadings it predicts on held-out peaks), ``reference`` (with
         ``reference=``, its cells' aligned representation and label codes, for plots).
 
     Raises

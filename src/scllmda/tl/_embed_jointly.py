@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING
-from ..factorisation import Margins, fit, margins
+from ..factorisation import Margins, SequencePrior, fit, margins
 from ..pp._pair_peaks import pair_peaks
 from ._cell_embeddings import require_evidence
 from ._decoder_slots import read_decoder
@@ -46,8 +46,12 @@ def embed_one_object(
     known = counts(adata, layer)[codes >= 0] if sequences.learns and sequences.known(adata) else None
     embeddings, source = sequences.embed(adata, known)
     fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=rng)
-    source = source if fitted.decoder.prior is not None else "none"
-    return Embedded(fitted.cells, {"n_peaks": adata.n_vars, "n_used": len(expected.evident), "sequence": source})
+    coverage = {
+        "n_peaks": adata.n_vars,
+        "n_used": len(expected.evident),
+        **_sequence_coverage(source, fitted.decoder.prior),
+    }
+    return Embedded(fitted.cells, coverage)
 
 
 def embed_two_objects(
@@ -93,7 +97,7 @@ def embed_two_objects(
         **pairs.report,
         "n_own": len(peaks.own),
         "n_used": len(expected.evident),
-        "sequence": source if fitted.decoder.prior is not None else "none",
+        **_sequence_coverage(source, fitted.decoder.prior),
     }
     return Embedded(fitted.cells, coverage)
 
@@ -112,6 +116,9 @@ def embed_in_frozen_space(
     of_query = _of_query(sequences, pairing)
     with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key
     pairs = pair_peaks(query, reference, none_allowed=with_sequence and sequences.carried(query), **pairing)
+    if not any(X.data.any() for X in count_blocks(query, layer)):
+        msg = f"None of the {query.n_obs} query cells has an open peak; expected some."
+        raise ValueError(msg)
     embeddings = None
     if decoder.prior is not None and with_sequence and of_query.known(query) and (pairs.target < 0).any():
         embeddings = of_query.embed(query, n_dims=len(decoder.prior.mean))[0]
@@ -127,10 +134,15 @@ def embed_in_frozen_space(
         **pairs.report,
         "n_own": len(peaks.own),
         "n_used": int((peaks.seen & (decoder.rate > 0)).sum()),
-        "sequence": "none" if decoder.prior is None else f".varm[{params['use_varm']!r}]",
+        **_sequence_coverage(f".varm[{params.get('use_varm')!r}]", decoder.prior),
         **shared,
     }
     return Embedded(np.concatenate([cells, map_blocks(decoder, blocks, peaks.seen)]), coverage)
+
+
+def _sequence_coverage(source: str, prior: SequencePrior | None) -> dict[str, Any]:
+    """Return where sequences came from, and what share of the loadings they predict on peaks that were held out."""
+    return {"sequence": "none"} if prior is None else {"sequence": source, "sequence_r2": prior.held_out_r2}
 
 
 def _of_query(sequences: Sequences, pairing: Mapping[str, Any]) -> Sequences:
