@@ -3,13 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scllmda.calibration import novelty, rejection_threshold, remoteness
+from scllmda.calibration import domain_shift, novelty, rejection_threshold, remoteness
+
+
+def nearest(known: np.ndarray, cells: np.ndarray, k: int, *, own: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances and indices of the nearest known cells, not counting a cell's own."""
+    distances = np.linalg.norm(cells[:, None] - known, axis=2)
+    if own:
+        np.fill_diagonal(distances, np.inf)
+    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, indices, axis=1), indices
+
+
+def remote(reference: np.ndarray, query: np.ndarray, *, n_neighbors: int = 15) -> tuple[np.ndarray, np.ndarray]:
+    k = min(n_neighbors, len(reference) - 1)
+    return remoteness(nearest(reference, reference, k, own=True), nearest(reference, query, max(1, k), own=False))
 
 
 def scored(reference: np.ndarray, query: np.ndarray, *, n_neighbors: int = 15) -> np.ndarray:
-    """Return the novelty of query cells of one class."""
-    own, foreign = remoteness(reference, query, n_neighbors=n_neighbors)
-    return novelty(own, foreign, np.zeros(len(own), dtype=int), np.ones(len(foreign), dtype=int))[1]
+    """Return the novelty of query cells."""
+    own, foreign = remote(reference, query, n_neighbors=n_neighbors)
+    return novelty(own, foreign)[1]
 
 
 @pytest.fixture
@@ -19,7 +33,7 @@ def rng() -> np.random.Generator:
 
 def test_remoteness_equals_brute_force(rng: np.random.Generator) -> None:
     reference, query = rng.standard_normal((30, 3)), rng.standard_normal((20, 3)) * 1.5
-    own, foreign = remoteness(reference, query, n_neighbors=5)
+    own, foreign = remote(reference, query, n_neighbors=5)
     among = np.linalg.norm(reference[:, None] - reference, axis=2) + np.diag(np.full(30, np.inf))
     away = np.linalg.norm(query[:, None] - reference, axis=2)
     distance = np.sort(among, axis=1)[:, :5].mean(axis=1)
@@ -31,8 +45,7 @@ def test_remoteness_equals_brute_force(rng: np.random.Generator) -> None:
 
 def test_novelty_is_the_smaller_rank(rng: np.random.Generator) -> None:
     own, foreign = rng.gamma(2, 1, (40, 2)), rng.gamma(3, 1, (25, 2))
-    # No class is in both: nothing says how far the domains are apart.
-    of_reference, of_query = novelty(own, foreign, np.zeros(40, dtype=int), np.ones(25, dtype=int))
+    of_reference, of_query = novelty(own, foreign)
     for found, cells in ((of_reference, own), (of_query, foreign)):
         np.testing.assert_allclose(found, [(own < cell).mean(axis=0).min() for cell in cells])
 
@@ -40,21 +53,26 @@ def test_novelty_is_the_smaller_rank(rng: np.random.Generator) -> None:
 def test_what_most_classes_are_more_remote_by_is_between_the_domains(rng: np.random.Generator) -> None:
     labels = np.repeat(np.arange(5), 200)
     own = rng.gamma(20, 0.05, (1000, 2))
-    same = novelty(own, own, labels, labels)[1]
-    platform = novelty(own, 3 * own, labels, labels)[1]
-    np.testing.assert_allclose(platform, same, atol=0.05)
+    np.testing.assert_allclose(domain_shift(own, [3, 2] * own, labels, labels), [3, 2], rtol=1e-6)
     # One class of five is three times as remote: that is not the platform.
-    one = novelty(own, np.where(labels == 2, 3, 1)[:, None] * own, labels, labels)[1]
-    assert (one[labels == 2] == 1).mean() > 0.9
-    np.testing.assert_allclose(one[labels != 2], same[labels != 2], atol=0.05)
+    one = np.where(labels == 2, 3, 1)[:, None] * own
+    np.testing.assert_allclose(domain_shift(own, one, labels, labels), 1)
     # A query that is nearer is not moved away.
-    assert novelty(own, own / 3, labels, labels)[1].max() < 0.5
+    np.testing.assert_array_equal(domain_shift(own, own / 3, labels, labels), 1)
 
 
-def test_a_class_of_few_cells_says_nothing_of_the_domains(rng: np.random.Generator) -> None:
+def test_shift_is_the_lower_quartile_of_the_classes(rng: np.random.Generator) -> None:
+    labels = np.repeat(np.arange(5), 50)
+    own, foreign = rng.gamma(20, 0.05, (250, 2)), rng.gamma(40, 0.05, (250, 2))
+    ratios = [np.median(foreign[labels == c], axis=0) / np.median(own[labels == c], axis=0) for c in range(5)]
+    np.testing.assert_allclose(domain_shift(own, foreign, labels, labels), np.sort(ratios, axis=0)[1])
+
+
+def test_classes_of_few_cells_or_in_one_domain_say_nothing_of_the_domains(rng: np.random.Generator) -> None:
     own = rng.gamma(20, 0.05, (300, 2))
-    few = novelty(own, 3 * own[:9], np.zeros(300, dtype=int), np.zeros(9, dtype=int))[1]
-    assert few.min() > 0.9
+    zeros = np.zeros(300, dtype=int)
+    np.testing.assert_array_equal(domain_shift(own, 3 * own[:9], zeros, zeros[:9]), 1)
+    np.testing.assert_array_equal(domain_shift(own, 3 * own, zeros, zeros + 1), 1)
 
 
 def test_around_a_third_for_the_reference_s_own_distribution(rng: np.random.Generator) -> None:
@@ -81,13 +99,13 @@ def test_neither_distance_nor_scale_of_the_space_matters(rng: np.random.Generato
 
 
 def test_reference_of_one_cell() -> None:
-    own, foreign = remoteness(np.zeros((1, 2)), np.array([[0.0, 0.0], [1.0, 0.0]]))
+    own, foreign = remote(np.zeros((1, 2)), np.array([[0.0, 0.0], [1.0, 0.0]]))
     np.testing.assert_array_equal(own, [[0, 1]])
     np.testing.assert_array_equal(foreign, [[0, 1], [1, 1]])
 
 
 def test_cells_that_are_all_alike() -> None:
-    own, foreign = remoteness(np.ones((20, 2)), np.ones((3, 2)))
+    own, foreign = remote(np.ones((20, 2)), np.ones((3, 2)))
     assert np.isfinite(own).all()
     np.testing.assert_array_equal(foreign, [[0, 1]] * 3)
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
-from scllmda.graphs import knn_graph, ppmi_graph
+from scllmda.graphs import _ppmi, knn_graph, ppmi_graph
 
 
 def csr(dense: np.ndarray) -> sp.csr_matrix:
@@ -57,6 +58,33 @@ def test_directed_ring_equals_the_formula_on_the_same_walks() -> None:
     np.testing.assert_allclose(ppmi.toarray(), ppmi_of_visits(C, np.full(n, n), walk_length), rtol=1e-5, atol=1e-6)
 
 
+def test_blocks_of_cells_equal_the_formula_on_the_same_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, walk_length, n_walks, block = 10, 3, 6, 4
+    monkeypatch.setattr(_ppmi, "CELLS_AT_ONCE", block)
+    lone = 5
+    ring = np.roll(np.eye(n), 1, axis=1)
+    ring[lone] = 0
+    ring[lone - 1] = np.eye(n)[lone + 1]
+    rng = np.random.default_rng(8)
+    C = np.zeros((n, n))
+    for start in range(0, n, block):
+        walkers = np.repeat([u for u in range(start, min(start + block, n)) if u != lone], n_walks)
+        length = rng.integers(1, walk_length + 1, size=len(walkers))
+        at = walkers.copy()
+        for t in range(walk_length):
+            # One way out of each cell: what is drawn does not matter, only how much is.
+            rng.random((length > t).sum())
+            for walker in np.flatnonzero(length > t):
+                at[walker] = ring[at[walker]].argmax()
+                C[walkers[walker], at[walker]] += 1
+    ppmi = ppmi_graph(
+        csr(ring), np.zeros(n, dtype=int), walk_length=walk_length, n_walks=n_walks, rng=np.random.default_rng(8)
+    )
+    np.testing.assert_allclose(ppmi.toarray(), ppmi_of_visits(C, np.full(n, n), walk_length), rtol=1e-5, atol=1e-6)
+    assert ppmi.has_sorted_indices
+    assert ppmi.dtype == np.float32
+
+
 def test_pairs_of_cells() -> None:
     # P(v|u) with L = 1 is 1 for the partner, P(v) = 1, |V| = 6: ln 6.
     pairs = np.kron(np.eye(3), [[0, 1], [1, 0]])
@@ -64,7 +92,9 @@ def test_pairs_of_cells() -> None:
     np.testing.assert_allclose(ppmi.toarray(), pairs * np.log(6), rtol=1e-6)
 
 
-def test_many_walks_approach_the_exact_visit_distribution() -> None:
+@pytest.mark.parametrize("block", [1, 5, 12, 100])
+def test_many_walks_approach_the_exact_visit_distribution(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_ppmi, "CELLS_AT_ONCE", block)
     rng = np.random.default_rng(2)
     A = np.triu(rng.random((12, 12)) < 0.25, 1).astype(float)
     A = A + A.T

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scllmda.methods import Annotation, annotate_cells
+from scllmda.methods import Annotation, _annotate_cells, annotate_cells
 
 QUICK = {"robust": None, "scllmda": {"n_epochs": 20}, "seqalignatac": {"n_epochs": 40}}
 
@@ -100,6 +100,18 @@ def test_cells_of_no_reference_type_are_novel() -> None:
     kept = run(X, labels, max_false_rejection=None)
     np.testing.assert_array_equal(kept.rejected, (labels < 0) & empty)
     assert "novelty_threshold" not in kept.history
+
+
+def test_query_of_other_types_alone_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(_annotate_cells.logg, "warning", said.append)
+    X, labels, _ = make_cells()
+    assert run(X, labels).history["novelty_shift"] < 2
+    assert said == []
+    query = (labels < 0) & X.any(axis=1)
+    X[query] += 30 * np.eye(1, 6, 5)
+    assert run(X, labels).history["novelty_shift"] > 2
+    assert "none of the reference's types" in said[0]
 
 
 @pytest.mark.parametrize("what", ["query", "reference"])

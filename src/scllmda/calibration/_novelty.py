@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
+Found = tuple[Float, Codes]
 
 FEWEST_CELLS = 10
 """Of a class, in reference and query each, for its distances to say how far the two domains are apart."""
@@ -12,45 +13,35 @@ SHIFT_QUANTILE = 0.25
 """Of the classes' shifts: what most classes share is between the domains, what a few have is novel."""
 
 
-def remoteness(reference: Float, query: Float, *, n_neighbors: int = 15) -> tuple[Float, Float]:
+def remoteness(among: Found, away: Found) -> tuple[Float, Float]:
     """Return how remote each cell is from the reference's cells, by two measures.
 
     Parameters
     ----------
-    reference
-        (n_reference, d) representation.
-    query
-        (n_query, d) representation in the same space.
-    n_neighbors
-        Nearest reference cells that are looked at, fewer if there are no more; a cell is not its own neighbour.
+    among
+        (n_reference, k) distances and indices of the reference cells nearest to each, itself not counted.
+    away
+        (n_query, k) distances and indices of the reference cells nearest to each query cell, as many.
 
     Returns
     -------
-    (n_reference, 2) and (n_query, 2): mean Euclidean distance to the nearest reference cells; and that over the mean of
-    what those cells have themselves, as in the local outlier factor (Breunig et al. 2000): rare types lie far apart.
+    (n_reference, 2) and (n_query, 2): mean distance to the nearest reference cells; and that over the mean of what
+    those cells have themselves, as in the local outlier factor (Breunig et al. 2000): rare types lie far apart.
     """
-    from sklearn.neighbors import NearestNeighbors
+    own = _mean(among[0])
 
-    if len(reference) == 1:
-        distance = np.linalg.norm(query - reference, axis=1)
-        return np.array([[0.0, 1.0]]), np.column_stack([distance, np.ones(len(query))])
-    near = NearestNeighbors(n_neighbors=min(n_neighbors, len(reference) - 1)).fit(reference)
-    # Without an argument, kneighbors leaves each cell out of its own neighbours.
-    among, away = near.kneighbors(), near.kneighbors(query)
-    own = among[0].mean(axis=1)
-
-    def with_ratio(found: tuple[Float, Codes]) -> Float:
-        distance, around = found[0].mean(axis=1), own[found[1]].mean(axis=1)
+    def with_ratio(found: Found) -> Float:
+        distance, around = _mean(found[0]), _mean(own[found[1]])
         return np.column_stack([distance, np.divide(distance, around, out=np.ones_like(distance), where=around > 0)])
 
     return with_ratio(among), with_ratio(away)
 
 
-def novelty(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> tuple[Float, Float]:
-    """Return how unlike the reference each cell is, 0-1: the share of reference cells that are less remote.
+def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> Float:
+    """Return by what factor most classes of the query are more remote than those of the reference, by each measure.
 
-    By each measure of :func:`remoteness`, and the smaller of both. A platform makes all cells of a query more remote:
-    what three quarters of the classes are more remote than the reference's by, as ratios of medians, is taken out.
+    A platform makes all cells of a query more remote: the shift is what three quarters of the classes that both have
+    are more remote by, as ratios of medians, at least 1. A query without any class of the reference looks the same.
 
     Parameters
     ----------
@@ -62,6 +53,26 @@ def novelty(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> tupl
         (n_reference,) class codes.
     predicted
         (n_query,) class codes.
+    """
+    ratios = [np.ones(own.shape[1])]
+    for c in np.unique(labels):
+        known, found = own[labels == c], foreign[predicted == c]
+        if min(len(known), len(found)) >= FEWEST_CELLS and np.median(known, axis=0).all():
+            ratios.append(np.median(found, axis=0) / np.median(known, axis=0))
+    return np.maximum(1.0, np.quantile(ratios[1:] or ratios, SHIFT_QUANTILE, axis=0))
+
+
+def novelty(own: Float, foreign: Float) -> tuple[Float, Float]:
+    """Return how unlike the reference each cell is, 0-1: the share of reference cells that are less remote.
+
+    By each measure of :func:`remoteness`, and the smaller of both.
+
+    Parameters
+    ----------
+    own
+        (n_reference, 2) remoteness.
+    foreign
+        (n_query, 2) remoteness, without what the domains are apart (:func:`domain_shift`).
 
     Returns
     -------
@@ -69,7 +80,6 @@ def novelty(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> tupl
     """
     of_reference, of_query = np.ones(len(own)), np.ones(len(foreign))
     for mine, theirs in zip(own.T, foreign.T, strict=True):
-        theirs = theirs / _shift(mine, theirs, labels, predicted)
         ranked = np.sort(mine)
         of_reference = np.minimum(of_reference, np.searchsorted(ranked, mine) / len(mine))
         of_query = np.minimum(of_query, np.searchsorted(ranked, theirs) / len(mine))
@@ -81,11 +91,6 @@ def rejection_threshold(novelty_of_reference: Float, rate: float) -> float:
     return float(np.quantile(novelty_of_reference, 1 - rate, method="higher"))
 
 
-def _shift(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> float:
-    """Return by what factor most classes of the query are more remote, at least 1."""
-    ratios = []
-    for c in np.unique(labels):
-        known, found = own[labels == c], foreign[predicted == c]
-        if min(len(known), len(found)) >= FEWEST_CELLS and np.median(known) > 0:
-            ratios.append(np.median(found) / np.median(known))
-    return max(1.0, float(np.quantile(ratios, SHIFT_QUANTILE))) if ratios else 1.0
+def _mean(rows: Float) -> Float:
+    """Return the mean of each row, 0 where there is nothing: a lone reference cell has no neighbours."""
+    return rows.sum(axis=1) / max(1, rows.shape[1])

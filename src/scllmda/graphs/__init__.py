@@ -1,13 +1,22 @@
 """Cell graphs as CSR matrices.
 
-Holds how graphs are built (kNN, PPMI), normalised and used to propagate. Knows numpy and scipy arrays, no AnnData.
+Holds how neighbours are found, and graphs (kNN, PPMI) built, normalised and used to propagate. Knows numpy and scipy
+arrays, no AnnData.
 """
 
 from __future__ import annotations
 
 from ._knn import knn_graph
+from ._neighbors import NearestCells
 from ._normalise import gcn_normalise, symmetric_normalise
 from ._ppmi import ppmi_graph
 from ._propagate import personalised_propagation
 
-__all__ = ["gcn_normalise", "knn_graph", "personalised_propagation", "ppmi_graph", "symmetric_normalise"]
+__all__ = [
+    "NearestCells",
+    "gcn_normalise",
+    "knn_graph",
+    "personalised_propagation",
+    "ppmi_graph",
+    "symmetric_normalise",
+]

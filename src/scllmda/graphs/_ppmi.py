@@ -4,6 +4,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+CELLS_AT_ONCE = 16_384
+"""Cells whose walks are under way together: memory grows with it. The walks drawn depend on it, by a constant alone."""
+
 
 def ppmi_graph(
     graph: sp.csr_matrix,
@@ -37,25 +40,45 @@ def ppmi_graph(
     (n_cells, n_cells) CSR float32; not symmetric; rows of cells without neighbours are empty.
     """
     n = graph.shape[0]
+    # Counts take half the memory of probabilities, which are made of them block by block.
+    visits = [
+        _visits(graph, np.arange(start, min(start + CELLS_AT_ONCE, n)), walk_length, n_walks, rng)
+        for start in range(0, n, CELLS_AT_ONCE)
+    ]
+    marginal = np.zeros(n)
+    for block in visits:
+        marginal += np.bincount(block.indices, weights=_conditional(block), minlength=n)
+    _, member, size = np.unique(domain, return_inverse=True, return_counts=True)
+    expected = np.divide(marginal * walk_length, size[member], out=np.ones(n), where=marginal > 0)
+    for i, block in enumerate(visits):
+        ppmi = np.maximum(np.log(_conditional(block) / expected[block.indices]), 0)
+        block = sp.csr_matrix((ppmi.astype(np.float32), block.indices, block.indptr), shape=block.shape)
+        block.eliminate_zeros()
+        visits[i] = block
+    return sp.csr_matrix(sp.vstack(visits, format="csr"))
+
+
+def _visits(
+    graph: sp.csr_matrix, cells: NDArray[np.integer], walk_length: int, n_walks: int, rng: np.random.Generator
+) -> sp.csr_matrix:
+    """Return (n_starts, n_cells) float32 counts: how often walks from consecutive ``cells`` visit each cell."""
     degree = np.diff(graph.indptr)
-    start = np.repeat(np.flatnonzero(degree), n_walks)
+    start = np.repeat(cells[degree[cells] > 0], n_walks)
     length = rng.integers(1, walk_length + 1, size=len(start))
-    visits = sp.csr_matrix((n, n), dtype=np.float32)
-    current = start
+    current, starts, visited = start, [], []
     for step in range(walk_length):
         going = length > step
         start, current, length = start[going], current[going], length[going]
-        pick = np.minimum((rng.random(len(current)) * degree[current]).astype(np.int64), degree[current] - 1)
+        ways = degree[current]
+        pick = np.minimum((rng.random(len(current)) * ways).astype(np.int64), ways - 1)
         current = graph.indices[graph.indptr[current] + pick]
-        ones = np.ones(len(start), dtype=np.float32)
-        visits = visits + sp.csr_matrix((ones, (start, current)), shape=(n, n))
+        starts.append(start)
+        visited.append(current)
+    i, j = np.concatenate(starts) - cells[0], np.concatenate(visited)
+    return sp.csr_matrix((np.ones(len(i), dtype=np.float32), (i, j)), shape=(len(cells), graph.shape[0]))
 
+
+def _conditional(visits: sp.csr_matrix) -> NDArray[np.float64]:
+    """Return P(v|u) of each non-zero of the visits C(u, v)."""
     total = np.asarray(visits.sum(axis=1, dtype=np.float64)).ravel()
-    conditional = sp.csr_matrix(sp.diags_array(np.divide(1, total, out=np.zeros(n), where=total > 0)) @ visits)
-    marginal = np.asarray(conditional.sum(axis=0)).ravel()
-    _, member, size = np.unique(domain, return_inverse=True, return_counts=True)
-    ratio = conditional.data / marginal[conditional.indices] * size[member][conditional.indices] / walk_length
-    ppmi = sp.csr_matrix((np.maximum(np.log(ratio), 0), conditional.indices, conditional.indptr), shape=(n, n))
-    ppmi.eliminate_zeros()
-    ppmi.sort_indices()
-    return ppmi.astype(np.float32)
+    return visits.data / np.repeat(total, np.diff(visits.indptr))

@@ -25,9 +25,13 @@ def personalised_propagation(
         Steps; what is left out shrinks as (1 − restart)^n_iterations.
     """
     degree = np.asarray(graph.sum(axis=1, dtype=np.float64)).ravel()
-    walk = sp.diags_array(np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)) @ graph
-    walk = walk + sp.diags_array((degree == 0).astype(float))
-    smoothed = signal
+    lone = degree == 0
+    step = np.divide(1 - restart, degree, out=np.zeros_like(degree), where=~lone)
+    weights = graph.data * np.repeat(step, np.diff(graph.indptr))
+    walk = sp.csr_matrix((weights, graph.indices, graph.indptr), shape=graph.shape)
+    smoothed, own = signal, restart * signal
+    own[lone] = signal[lone]
     for _ in range(n_iterations):
-        smoothed = restart * signal + (1 - restart) * (walk @ smoothed)
+        smoothed = walk @ smoothed
+        smoothed += own
     return smoothed

@@ -24,9 +24,9 @@ class RobustRecipe:
     """Principal axes that are read; from 32 to 128 results are the same."""
     C: float = 1.0
     """Inverse ridge penalty of the logistic regressions, on unit-scale features."""
-    balance: float = 0.5
+    balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
-    restart: float = 0.5
+    restart: float = 0.45
     """Weight of a cell's own posterior against its neighbours'; below 0.3 rare types were lost."""
     n_folds: int = 3
     """Held-out parts of the reference for calibration, unless it has batches."""
