@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from scllmda.methods import METHODS, Counts, Result, Task, annotate_cells, get, make_recipe, represent_cells
-from scllmda.methods._baselines import _held_out_parts
 
 BASELINES = ["lsi_knn", "lsi_lr", "harmony_lr", "spectral_lr", "nearest_centroid"]
 PUBLISHED = [
@@ -253,13 +252,3 @@ class TestNearestCentroid:
             score.append(proba.max(axis=1))
             right.append(proba.argmax(axis=1) == truth)
         assert abs(np.mean(score) - np.mean(right)) < 0.1
-
-    def test_parts(self) -> None:
-        labels = np.array([0, -1, 0, 0, 1, 2, -1, 0, 0, 0])
-        part = _held_out_parts(labels, None, 3)
-        np.testing.assert_array_equal(part < 0, labels < 0)
-        np.testing.assert_array_equal(np.bincount(part[labels == 0]), [2, 2, 2])
-        assert len(np.unique(part[[4, 5]])) == 2
-        batch = np.array([4, 9, 4, 8, 8, 4, 7, 4, 8, 4])
-        np.testing.assert_array_equal(_held_out_parts(labels, batch, 3), [0, -1, 0, 1, 1, 0, -1, 0, 1, 0])
-        np.testing.assert_array_equal(_held_out_parts(labels, np.zeros(10, int), 3), part)

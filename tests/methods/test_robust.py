@@ -8,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 from scllmda.calibration import scale
 from scllmda.graphs import knn_graph, personalised_propagation
 from scllmda.methods import Result, RobustRecipe, Task, robust
-from scllmda.methods._robust import _folds
 
 
 def make_task(
@@ -138,34 +137,6 @@ def test_class_of_one_cell() -> None:
     proba = run(X, labels).proba
     assert np.isfinite(proba).all()
     np.testing.assert_array_equal(proba.argmax(axis=1)[truth == 1], 1)
-
-
-def test_folds_are_stratified_and_hold_every_cell_out_once() -> None:
-    labels = np.repeat([0, 1, 2, 3], [40, 31, 2, 1])
-    folds = _folds(labels, None, 3, np.random.default_rng(0))
-    np.testing.assert_array_equal(np.sum(folds, axis=0), 1)
-    for c, size in enumerate(np.bincount(labels)):
-        held_out = [int((labels[fold] == c).sum()) for fold in folds]
-        assert max(held_out) - min(held_out) <= 1
-        assert sum(held_out) == size
-
-
-def test_folds_are_drawn_by_rng() -> None:
-    labels = np.repeat([0, 1], 30)
-    first, again, other = (_folds(labels, None, 3, np.random.default_rng(seed)) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-def test_batches_are_the_folds_when_there_are_several() -> None:
-    labels, batch = np.arange(30) % 2, np.repeat([4, 7, 9], 10)
-    folds = _folds(labels, batch, 2, np.random.default_rng(0))
-    np.testing.assert_array_equal(folds, [batch == 4, batch == 7, batch == 9])
-    assert len(_folds(labels, np.full(30, 4), 2, np.random.default_rng(0))) == 2
-
-
-def test_a_single_cell_cannot_be_held_out() -> None:
-    assert _folds(np.array([0]), None, 3, np.random.default_rng(0)) == []
 
 
 def test_shifted_batches_lower_the_confidence() -> None:

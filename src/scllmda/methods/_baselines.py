@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from ..calibration import fit_temperature
+from ._held_out_parts import held_out_parts
 from ._logistic import logistic_posteriors
 from ._principal_axes import rotate_to_principal_axes
 from ._representations import lsi, spectral, tfidf_on_means
@@ -96,7 +97,7 @@ def embed_by_spectrum(counts: Counts, recipe: SpectralLrRecipe) -> Float:
 
 def embed_by_means(counts: Counts, recipe: NearestCentroidRecipe) -> Float:
     """Return (n_cells, k): TF-IDF as far as the centroids of :func:`nearest_centroid` read it."""
-    part = _held_out_parts(counts.labels, counts.batch, recipe.n_folds)
+    part = held_out_parts(counts.labels, counts.batch, recipe.n_folds)
     n_classes = int(counts.labels.max()) + 1
     return tfidf_on_means(counts.X, np.where(part >= 0, part * n_classes + counts.labels, -1))
 
@@ -159,7 +160,7 @@ def nearest_centroid(task: Task, recipe: NearestCentroidRecipe) -> Result:
     cells are compared with the centroids that they were held out of.
     """
     X, labels = np.asarray(task.X, dtype=np.float64), task.labels
-    part = _held_out_parts(labels, task.batch, recipe.n_folds)
+    part = held_out_parts(labels, task.batch, recipe.n_folds)
     similarity = _similarity(X, X, labels, task.n_classes)
     parts = np.unique(part[part >= 0])
     for p in parts if len(parts) > 1 else ():
@@ -185,22 +186,6 @@ def _similarity(X: Float, known: Float, labels: Codes, n_classes: int) -> Float:
         mean = known[labels == c].mean(axis=0)
         centroids[c] = mean / (np.linalg.norm(mean) or 1.0)
     return X @ centroids.T
-
-
-def _held_out_parts(labels: Codes, batch: Codes | None, n_folds: int) -> NDArray[np.intp]:
-    """Return (n_cells,) the part in which a reference cell is held out, -1 for the query.
-
-    Parts are batches if there are several, else ``n_folds`` stratified by class.
-    """
-    part = np.full(len(labels), -1, dtype=np.intp)
-    reference = np.flatnonzero(labels >= 0)
-    if batch is not None and len(np.unique(batch[reference])) > 1:
-        part[reference] = np.unique(batch[reference], return_inverse=True)[1]
-        return part
-    # One cell after the other through the classes, so that classes of one cell are spread.
-    by_class = reference[np.argsort(labels[reference], kind="stable")]
-    part[by_class] = np.arange(len(reference)) % n_folds
-    return part
 
 
 def _posteriors(task: Task, X: Float, C: float) -> Float:

@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from ..calibration import fit_temperature, scale
 from ..graphs import personalised_propagation
+from ._held_out_parts import held_out_parts
 from ._logistic import logistic_posteriors
 from ._principal_axes import rotate_to_principal_axes
 from ._task import Result, Task
@@ -43,10 +44,12 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     X = rotate_to_principal_axes(task.X)[:, : recipe.n_dims]
     X_reference = X[reference]
 
+    part = held_out_parts(task.labels, task.batch, recipe.n_folds)[reference]
     held_out = np.full((len(reference), task.n_classes), 1 / task.n_classes)
-    batch = None if task.batch is None else task.batch[reference]
-    for fold in _folds(labels, batch, recipe.n_folds, task.rng):
-        held_out[fold] = _posteriors(X_reference[~fold], labels[~fold], X_reference[fold], task.n_classes, recipe)
+    for p in range(part.max() + 1) if part.any() else ():
+        left_out = part == p
+        kept, new = X_reference[~left_out], X_reference[left_out]
+        held_out[left_out] = _posteriors(kept, labels[~left_out], new, task.n_classes, recipe)
     temperature = fit_temperature(_smooth(task, reference, held_out, recipe), labels)
 
     proba = _posteriors(X_reference, labels, X[query], task.n_classes, recipe)
@@ -67,15 +70,3 @@ def _posteriors(known: Float, labels: Codes, new: Float, n_classes: int, recipe:
         for a, b in ((known, new), (normalize(known), normalize(new)))
     ]
     return softmax(np.mean(log_posteriors, axis=0), axis=1)
-
-
-def _folds(labels: Codes, batch: Codes | None, n_folds: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Return masks of held-out cells: one per batch, else ``n_folds`` parts stratified by class."""
-    if batch is not None and len(np.unique(batch)) > 1:
-        return [batch == b for b in np.unique(batch)]
-    # A cell's place within its shuffled class decides its fold; the offset spreads classes of one cell.
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=int)
-    fold[order] = np.arange(len(labels)) % n_folds
-    return [mask for mask in (fold == f for f in range(n_folds)) if mask.any() and not mask.all()]
