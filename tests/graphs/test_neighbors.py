@@ -78,6 +78,7 @@ def test_many_cells_nearly_so(rng: np.random.Generator) -> None:
 @pytest.mark.usefixtures("approximate")
 def test_no_new_cell_is_led_to_the_wrong_type(rng: np.random.Generator) -> None:
     # Far apart and moved, as a query is: from one leaf of the search tree some cells would be led astray.
+    pytest.importorskip("pynndescent", minversion="0.7")
     scale = 1 / np.sqrt(np.arange(1, 17))
     centres = scale * rng.standard_normal((20, 16))
     known, new = (

@@ -30,7 +30,7 @@ def test_no_constant_of_scllmda_is_without_a_source() -> None:
 
 
 def test_constants_of_robust() -> None:
-    assert RobustRecipe() == RobustRecipe(n_dims=64, C=1.0, balance=0.4, restart=0.45, n_folds=3)
+    assert RobustRecipe() == RobustRecipe(n_dims=64, C=1.0, balance=0.4, restart=0.45, rare=0.2, alone=0.1, n_folds=3)
 
 
 def test_unknown_method_is_told_the_known_and_the_nearest() -> None:

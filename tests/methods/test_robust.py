@@ -113,6 +113,32 @@ def test_class_absent_from_the_reference_gets_next_to_nothing() -> None:
     np.testing.assert_allclose(proba.sum(axis=1), 1)
 
 
+def test_types_that_are_absent_are_not_invented() -> None:
+    X, labels, truth = make_cells(0.8)
+    # Class 2 is not in the query, but for one cell that lies alone between it and class 0.
+    kept = np.concatenate([np.arange(90), 90 + np.flatnonzero(truth < 2)])
+    X, labels, odd = X[kept], labels[kept], 90 + int((truth[truth < 2] == 0).argmax())
+    X[odd] = np.eye(3, 10)[[0, 2]].sum(axis=0) * [1.4, 1, 1.7, *[1] * 7]
+    graph = knn_graph(X, (labels < 0).astype(int), 5)
+    # Neighbours of its own class it has none.
+    task = Task(X, labels, 3, graph, graph, np.random.default_rng(0))
+    invented = robust(task, RobustRecipe(rare=0.0, restart=1.0)).proba
+    assert invented[odd - 90].argmax() == 2
+    proba = robust(task, RobustRecipe(restart=1.0)).proba
+    assert (proba.argmax(axis=1) < 2).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    expected = invented * [1, 1, 0.01]
+    np.testing.assert_allclose(proba, expected / expected.sum(axis=1, keepdims=True))
+
+
+def test_rare_types_that_are_together_are_there() -> None:
+    X, labels, truth = make_cells(0.3)
+    rare = 90 + np.flatnonzero(truth == 2)
+    kept = np.setdiff1d(np.arange(150), rare[3:])
+    proba = run(X[kept], labels[kept], RobustRecipe(rare=1.0)).proba
+    assert (proba.argmax(axis=1) == 2).sum() == 3
+
+
 def test_reference_of_one_class() -> None:
     X, labels, _ = make_cells(0.3)
     proba = run(X, np.where(labels >= 0, 1, -1)).proba

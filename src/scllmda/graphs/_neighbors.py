@@ -3,6 +3,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,15 @@ class NearestCells:
     def _approximate(self) -> Any:
         from pynndescent import NNDescent  # type: ignore[import-untyped]
 
+        # Before 0.7 it is one leaf always.
+        has_leaves = "search_tree_leaf_budget" in signature(NNDescent).parameters
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to correctly find n_neighbors")
             # Each thread would draw its own random numbers, so that results depended on how many there are.
             return NNDescent(
                 self.known,
                 n_neighbors=self.n_neighbors + MARGIN,
-                search_tree_leaf_budget=LEAVES,
+                **({"search_tree_leaf_budget": LEAVES} if has_leaves else {}),
                 random_state=0,
                 n_jobs=1,
             )

@@ -29,6 +29,10 @@ class RobustRecipe:
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
     restart: float = 0.45
     """Weight of a cell's own posterior against its neighbours'; below 0.3 rare types were lost."""
+    rare: float = 0.2
+    """Part of its share in the reference below which a type is absent from the query, if its cells are alone too."""
+    alone: float = 0.1
+    """Part of their neighbours that at most is of the type's cells if they are alone; of 15 neighbours one."""
     n_folds: int = 3
     """Held-out parts of the reference for calibration, unless it has batches."""
 
@@ -37,7 +41,8 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     """Annotate with two logistic regressions, smoothed over each domain's graph.
 
     The posteriors of one on cells as they are and of one on cells of unit length are averaged as logarithms, smoothed
-    by personalised propagation, and scaled by a temperature fitted on held-out reference cells treated alike.
+    by personalised propagation, and scaled by a temperature fitted on held-out reference cells treated alike. Types
+    that are absent from the query are not invented for single cells.
     """
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     labels = task.labels[reference]
@@ -53,7 +58,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     temperature = fit_temperature(_smooth(task, reference, held_out, recipe), labels)
 
     proba = _posteriors(X_reference, labels, X[query], task.n_classes, recipe)
-    proba = scale(_smooth(task, query, proba, recipe), temperature)
+    proba = _without_absent(task, query, scale(_smooth(task, query, proba, recipe), temperature), recipe)
     return Result(proba, X.astype(np.float32), {"temperature": temperature})
 
 
@@ -70,3 +75,20 @@ def _posteriors(known: Float, labels: Codes, new: Float, n_classes: int, recipe:
         for a, b in ((known, new), (normalize(known), normalize(new)))
     ]
     return softmax(np.mean(log_posteriors, axis=0), axis=1)
+
+
+def _without_absent(task: Task, query: NDArray[np.intp], proba: Float, recipe: RobustRecipe) -> Float:
+    """Return ``proba`` (n_query, n_classes) with classes that are absent from the query a hundred times less likely.
+
+    Those have much less of the query's probability than of the reference's cells, and no cell in the company of others:
+    rare types that are there are found together.
+    """
+    share = np.bincount(task.labels[~task.query], minlength=task.n_classes) / np.sum(~task.query)
+    called, cells = proba.argmax(axis=1), np.arange(len(query))
+    graph = task.connectivities[query][:, query]
+    alike = np.asarray((graph @ np.eye(task.n_classes, dtype=np.float32)[called])[cells, called])
+    company = np.zeros(task.n_classes)
+    np.maximum.at(company, called, alike / np.maximum(np.diff(graph.indptr), 1))
+    absent = (proba.mean(axis=0) < recipe.rare * share) & (company <= recipe.alone)
+    proba = np.where(absent, 0.01, 1.0) * proba
+    return proba / proba.sum(axis=1, keepdims=True)
