@@ -1,0 +1,345 @@
+"""The methods of `annotation.py`, as they run in their own process: also where only the packages of `peers.txt` are."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from _forks import serve
+from cell_embeddings import measured
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+LABELS, DOMAIN, UNKNOWN = "cell_type", "domain", "Unknown"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a method sees: the query comes without labels."""
+
+    reference: ad.AnnData
+    query: ad.AnnData
+    seed: int
+    epochs: int
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.reference.obs[LABELS].to_numpy(str)
+
+    def joint(self) -> ad.AnnData:
+        """Return reference, then query cells, with `.obs["domain"]` and `.obs["cell_type"]`."""
+        keys = ["reference", "query"]
+        joint = ad.concat([self.reference, self.query], label=DOMAIN, keys=keys, index_unique="-")
+        joint.obs[LABELS] = pd.Categorical([*self.labels, *[UNKNOWN] * self.query.n_obs])
+        return joint
+
+
+@dataclass(frozen=True)
+class Prediction:
+    labels: np.ndarray
+    """(n_query,)"""
+    proba: np.ndarray | None = None
+    """(n_query, n_classes)"""
+    classes: np.ndarray | None = None
+    novelty: np.ndarray | None = None
+    """(n_query,) the method's own score, if it has one."""
+    rejected: np.ndarray | None = None
+    """(n_query,) whether the method by default leaves a cell without label."""
+
+
+@dataclass(frozen=True)
+class Method:
+    carry: Callable[[Data, np.ndarray | None], Prediction]
+    """Carries labels over, by the embedding if there is one."""
+    about: str
+    kind: str = "published"
+    """Or "baseline", or "ours"."""
+    modules: tuple[str, ...] = ()
+    """Imported before the clock starts. Methods that share them are forks of the same process."""
+    embed: Callable[[Data], np.ndarray] | None = None
+    """(n_reference + n_query, k), without labels. Methods that share it, and modules, share a process."""
+    is_peer: bool = True
+    is_seeded: bool = False
+    """Whether another seed on the same data gives another result, but for rounding."""
+    trains: bool = False
+    """Whether the number of epochs limits it."""
+
+
+# Ours.
+
+
+def ours(method: str, data: Data, _: None) -> Prediction:
+    import scllmda as sl
+
+    query = data.query.copy()
+    sl.tl.annotate(query, data.reference, labels_key=LABELS, method=method, rng=data.seed)
+    obs, key = query.obs, "scllmda"
+    return Prediction(
+        obs[f"{key}_raw"].to_numpy(str),
+        query.obsm[f"{key}_proba"].to_numpy(),
+        query.uns[key]["classes"].astype(str),
+        obs[f"{key}_novelty"].to_numpy(),
+        (obs[key] == "Unassigned").to_numpy(),
+    )
+
+
+OURS = ("scllmda", "scanpy")
+NETWORKS = (*OURS, "torch_geometric.nn", "torch._dynamo")
+MODULES_OF_OURS = {"scllmda": NETWORKS, "seqalignatac": NETWORKS, "harmony_lr": (*OURS, "harmonypy")}
+DETERMINISTIC = ("lsi_knn", "lsi_lr", "spectral_lr", "nearest_centroid")
+
+
+def methods_of_ours() -> dict[str, Method]:
+    """Return all of `sl.get.methods()`, or none where the package is not installed."""
+    if find_spec("scllmda") is None:
+        return {}
+    import scllmda as sl
+
+    return {
+        name: Method(
+            partial(ours, name),
+            about=f"{row.description}; {row.citation}" if row.citation != "scllmda" else row.description,
+            kind="ours" if name == "robust" else "baseline" if row.description.startswith("Baseline") else "published",
+            modules=MODULES_OF_OURS.get(name, OURS),
+            is_peer=False,
+            is_seeded=name not in DETERMINISTIC,
+        )
+        for name, row in sl.get.methods().iterrows()
+    }
+
+
+# Embeddings of peers.
+
+
+def spectral(data: Data, *, select: bool = True) -> np.ndarray:
+    import snapatac2 as snap
+
+    joint = data.joint()
+    if select:
+        snap.pp.select_features(joint, verbose=False)
+    snap.tl.spectral(joint, features="selected" if select else None, random_state=data.seed)
+    return joint.obsm["X_spectral"]
+
+
+spectral_of_all_peaks = partial(spectral, select=False)
+
+
+def peakvi(data: Data) -> np.ndarray:
+    import scvi
+
+    scvi.settings.seed = data.seed
+    joint = data.joint()
+    scvi.model.PEAKVI.setup_anndata(joint, batch_key=DOMAIN)
+    model = scvi.model.PEAKVI(joint)
+    model.train(max_epochs=data.epochs, accelerator="cpu", enable_progress_bar=False)
+    return model.get_latent_representation()
+
+
+# Classifiers on embeddings.
+
+
+def logistic_regression(data: Data, W: np.ndarray) -> Prediction:
+    return classified(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), data, W)
+
+
+def nearest_neighbours(data: Data, W: np.ndarray) -> Prediction:
+    return classified(KNeighborsClassifier(15), data, W)
+
+
+def classified(model: Any, data: Data, W: np.ndarray) -> Prediction:
+    n = data.reference.n_obs
+    proba = model.fit(W[:n], data.labels).predict_proba(W[n:])
+    return Prediction(model.classes_[proba.argmax(axis=1)], proba, model.classes_)
+
+
+def harmony_and_logistic_regression(data: Data, W: np.ndarray) -> Prediction:
+    import harmonypy
+
+    domains = pd.DataFrame({DOMAIN: np.repeat(["reference", "query"], [data.reference.n_obs, data.query.n_obs])})
+    run = harmonypy.run_harmony(W, domains, DOMAIN, random_state=data.seed, verbose=False)
+    mixed = np.asarray(run.Z_corr)
+    return logistic_regression(data, mixed if len(mixed) == len(W) else mixed.T)  # which differs between releases
+
+
+# Peers without an embedding of their own to classify.
+
+
+def scanvi(data: Data, _: None) -> Prediction:
+    import scvi
+
+    scvi.settings.seed = data.seed
+    joint = data.joint()
+    scvi.model.SCVI.setup_anndata(joint, batch_key=DOMAIN, labels_key=LABELS)
+    unsupervised = scvi.model.SCVI(joint, n_layers=2, gene_likelihood="poisson")
+    settings: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False}
+    unsupervised.train(max_epochs=data.epochs, **settings)
+    model = scvi.model.SCANVI.from_scvi_model(unsupervised, unlabeled_category=UNKNOWN)
+    model.train(max_epochs=max(1, data.epochs // 5), n_samples_per_label=100, **settings)
+    proba = model.predict(joint[joint.obs[DOMAIN] == "query"].copy(), soft=True)
+    classes = proba.columns.to_numpy(str)
+    return Prediction(classes[proba.to_numpy().argmax(axis=1)], proba.to_numpy(), classes)
+
+
+class OneVsRest(LogisticRegression):
+    """`LogisticRegression(multi_class="ovr")`, which CellTypist asks for and scikit-learn dropped in 1.8."""
+
+    def __init__(self, *, C: float, solver: str, max_iter: int, multi_class: str, n_jobs: int | None) -> None:
+        super().__init__(C=C, solver=solver, max_iter=max_iter, n_jobs=n_jobs)
+        self.multi_class = multi_class
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> OneVsRest:
+        self.classes_ = np.unique(y)
+        binary = LogisticRegression(C=self.C, solver=self.solver, max_iter=self.max_iter)
+        of_classes = self.classes_ if len(self.classes_) > 2 else self.classes_[1:]
+        fits = [(f.coef_, f.intercept_) for f in (binary.fit(X, y == c) for c in of_classes)]
+        self.coef_, self.intercept_ = (np.concatenate(part) for part in zip(*fits, strict=True))
+        return self
+
+
+def celltypist(data: Data, _: None) -> Prediction:
+    import celltypist as ct
+    import scanpy as sc
+
+    ct.logger.set_level("ERROR")
+    train = importlib.import_module("celltypist.train")
+    train.LogisticRegression = OneVsRest
+    reference, query = data.reference.copy(), data.query.copy()
+    for adata in (reference, query):
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+    model = ct.train(reference, labels=LABELS)
+    result = ct.annotate(query, model=model, majority_voting=False)
+    proba = result.probability_matrix
+    return Prediction(
+        result.predicted_labels["predicted_labels"].to_numpy(str), proba.to_numpy(), proba.columns.to_numpy(str)
+    )
+
+
+def ingest(data: Data, _: None) -> Prediction:
+    import scanpy as sc
+
+    reference, query = data.reference.copy(), data.query.copy()
+    for adata in (reference, query):
+        sc.pp.normalize_total(adata)
+        sc.pp.log1p(adata)
+    sc.pp.pca(reference)
+    sc.pp.neighbors(reference, n_neighbors=15)
+    sc.tl.ingest(query, reference, obs=LABELS, embedding_method="pca")
+    return Prediction(query.obs[LABELS].to_numpy(str))
+
+
+class Annotated(Exception):
+    """The labels are written, and what follows is not needed."""
+
+
+def mingle(data: Data, _: None) -> Prediction:
+    import lightning
+    import scMINGLE
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        raise Annotated
+
+    lightning.seed_everything(data.seed, verbose=False)
+    network = importlib.import_module("scMINGLE.network")
+    network.Explainer = stop
+    reference, query = data.reference.copy(), data.query.copy()
+    query.obs[LABELS] = data.labels[0]  # it scores itself on some label
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            scMINGLE.predict(reference, query, "cpu", cell_row=LABELS, peak_col="index", save_path=f"{folder}/")
+        except Annotated:
+            labels = pd.read_csv(Path(folder, "MINGLE", "result.csv"))["Annotations of MINGLE"]
+    return Prediction(labels.to_numpy(str)[-query.n_obs :])
+
+
+SPECTRAL = {"embed": spectral, "modules": ("snapatac2",)}
+PEAKVI: dict[str, Any] = {"embed": peakvi, "modules": ("scvi",), "is_seeded": True, "trains": True}
+PEERS = {
+    "SnapATAC2 + LR": Method(
+        logistic_regression, "Spectral embedding of the selected peaks, standardised, logistic regression", **SPECTRAL
+    ),
+    "SnapATAC2 + kNN": Method(
+        nearest_neighbours, "Spectral embedding of the selected peaks, 15 nearest cells", **SPECTRAL
+    ),
+    "SnapATAC2, all peaks + LR": Method(
+        logistic_regression,
+        "Spectral embedding of all peaks (features=None), standardised, logistic regression",
+        embed=spectral_of_all_peaks,
+        modules=("snapatac2",),
+    ),
+    "SnapATAC2 + Harmony + LR": Method(
+        harmony_and_logistic_regression,
+        "Spectral embedding of the selected peaks, reference and query mixed by Harmony, logistic regression",
+        embed=spectral,
+        modules=("snapatac2", "harmonypy"),
+        is_seeded=True,
+    ),
+    "scanpy ingest": Method(
+        ingest, "PCA of log-normalised counts of the reference, 15 nearest cells; no probabilities", modules=("scanpy",)
+    ),
+    "CellTypist": Method(
+        celltypist, "Logistic regression, a class against the rest, on log-normalised counts", modules=("celltypist",)
+    ),
+    "MINGLE": Method(
+        mingle,
+        "Contrastive network and graph convolutions, without its interpretation; no probabilities",
+        modules=("lightning", "scMINGLE"),
+        is_seeded=True,
+    ),
+    "PeakVI + LR": Method(
+        logistic_regression, "Latent space with the domain as batch, standardised, logistic regression", **PEAKVI
+    ),
+    "PeakVI + kNN": Method(nearest_neighbours, "Latent space with the domain as batch, 15 nearest cells", **PEAKVI),
+    "SCANVI": Method(
+        scanvi,
+        "From scVI (2 layers, Poisson) with the domain as batch, then a fifth of its epochs with labels",
+        modules=("scvi",),
+        is_seeded=True,
+        trains=True,
+    ),
+}
+
+
+def methods() -> dict[str, Method]:
+    return methods_of_ours() | PEERS
+
+
+def annotate(reference: str, query: str, names: list[str], seed: int, epochs: int) -> dict[str, Any]:
+    """Return the predictions of methods that share embedding and modules, each with its cost including that of both."""
+    chosen = {name: methods()[name] for name in names}
+    shared = next(iter(chosen.values()))
+    data = Data(ad.read_h5ad(reference), ad.read_h5ad(query), seed, epochs)
+    found: dict[str, Any] = {"versions": ", ".join(versions(shared.modules))}
+    W, cost = measured(lambda: None if shared.embed is None else shared.embed(data))
+    before = cost["peak"] - cost["added"]
+    for name, method in chosen.items():
+        prediction, own = measured(partial(method.carry, data, W))
+        found[f"{name}:seconds"] = cost["seconds"] + own["seconds"]
+        found[f"{name}:mb"] = max(cost["peak"], own["peak"]) - before
+        found |= {f"{name}:{key}": np.asarray(v) for key, v in vars(prediction).items() if v is not None}
+    return found
+
+
+def versions(modules: tuple[str, ...]) -> list[str]:
+    """Return the names and releases of the packages that modules came with."""
+    packages = packages_distributions()
+    imported = (module.split(".")[0] for module in modules)
+    # A package installed for development does not say which modules it has.
+    names = dict.fromkeys(packages.get(module, [module])[0] for module in imported)
+    return [f"{name} {version(name)}" for name in names]
+
+
+if __name__ == "__main__":
+    serve(annotate)

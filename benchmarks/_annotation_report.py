@@ -1,0 +1,296 @@
+"""The report of `annotation.py`: tables, sentences and figures, all from the numbers in its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PAGE, FIGURES = "benchmarks.md", "figures"
+TRANSFER, NOVELTY = "benchmarks_transfer.png", "benchmarks_novelty.png"
+TITLES = {"real": "Real data", "simulated": "Simulated data", "novelty": "A type that the reference lacks"}
+KINDS = {"ours": "ours", "published": "published methods", "baseline": "baselines"}
+COLORS = {"ours": "#D55E00", "published": "#0072B2", "baseline": "#777777"}  # Okabe and Ito's, told apart by all
+NONE = "–"
+SHOWN = 3
+"""Tasks named in a sentence."""
+
+INTRODUCTION = """\
+# Benchmarks
+
+How well methods label the cells of a query by those of a reference, on real and on simulated data. Every table, figure
+and sentence of results on this page was made from the results file by
+
+```bash
+python benchmarks/annotation.py DATA --peers-python PYTHON_WITH_PEERS --seeds 0 1 2
+python benchmarks/annotation.py --report
+```
+
+The first adds what is missing to `benchmarks/annotation.csv`, the second makes the page of it. The head of
+`benchmarks/annotation.py` defines tasks and scores,
+[its notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from. All methods
+get the same counts, open or closed, and no label of the query. Simulated peaks come with sequences; the package's own
+methods other than the baselines read them, the others work from counts alone. Scores are those of query cells whose
+type the reference has; the macro-F1 runs over true ∪ predicted types.
+
+| tasks | reference → query |
+|---|---|
+| granja-fine, granja-coarse | bone marrow, from a donor to another with other proportions; 16 or 10 types |
+| cortex | SNARE-seq of mouse cortex, from four libraries to four others; 23 types, few open peaks per cell |
+| cell lines | sciATAC → Fluidigm C1, which have one of the types in common; the other two of the query are novel |
+| granja without … | bone marrow, coarse types, one of which the reference lacks |
+| sim no shift | simulated, both alike but for the draw |
+| sim fewer types | the query has three of the eight types |
+| sim platform | depth, biases and proportions differ by `shift` |
+| sim proportions | types fall in number by this factor in the reference, and rise by it in the query |
+| sim shared peaks | this share of the peaks is in both |
+"""
+
+
+def write_report(
+    docs: Path,
+    results: pd.DataFrame,
+    ablation: pd.DataFrame | None,
+    *,
+    kinds: Mapping[str, str],
+    about: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> None:
+    """Write the page and its figures.
+
+    ``kinds`` and ``about`` tell of each method whether it is "ours", "published" or a "baseline", and what it is, in
+    the order of the tables; ``groups`` the group of each task.
+    """
+    results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
+    scored = results[results["accuracy"].notna()]
+    methods = [name for name in kinds if name in set(scored["method"])]
+    tasks = {group: [t for t in groups if groups[t] == group and t in set(scored["task"])] for group in TITLES}
+    shifted, everything = tasks["real"] + tasks["simulated"], [task for names in tasks.values() for task in names]
+    novelty = [task for task in everything if scored.loc[scored["task"] == task, "auroc"].notna().any()]
+    parts = [
+        INTRODUCTION,
+        "\n".join(machine(scored)),
+        "## Labels carried over",
+        "Accuracy / macro-F1, the best of each column in bold; ± is the standard deviation over several seeds.",
+        figure(docs, TRANSFER, scored, methods, shifted, "macro_f1", "Macro-F1", kinds),
+    ]
+    for group, names in tasks.items():
+        if names:
+            parts += [f"### {TITLES[group]}", "\n".join(label_table(scored, methods, names))]
+    parts += [
+        "### Comparisons",
+        "By the means above. Small differences are what another donor or seed makes.",
+        "\n".join(comparisons(scored, everything, kinds)),
+        "## Calibration",
+        "Expected calibration error, 15 bins, the smallest in bold. Methods without probabilities have none.",
+        "\n".join(markdown(told(scored, methods, shifted, "ece", best=np.nanmin))),
+    ]
+    if novelty:
+        parts += [
+            "## Novelty",
+            "AUROC of novelty, of cells whose type the reference lacks against all others / share of the others above "
+            "the threshold that finds 95 % of them. Methods without a score of novelty are scored by 1 − their "
+            "greatest probability.",
+            figure(docs, NOVELTY, scored, methods, novelty, "auroc", "AUROC of novelty", kinds),
+            "\n".join(novelty_table(scored, methods, novelty)),
+            "Share of cells rejected at the default threshold: of types that the reference has / of those it lacks.",
+            "\n".join(rejection_table(scored, methods, everything)),
+        ]
+    parts += [
+        "## Seconds and MB",
+        "Time to label the query from counts in memory, and what that added to the memory at its peak. Rows were added "
+        "over time: figures are comparable as far as the machine did nothing else.",
+        "\n".join(cost_table(scored, methods, tasks["real"])),
+    ]
+    if ablation is not None:
+        parts += ["## Ablation of robust", "Accuracy / macro-F1 / ECE; rows differ from the first in what they say."]
+        parts += ["\n".join(ablation_table(ablation))]
+    parts += ["## Methods", "\n".join(method_table(scored, methods, kinds, about))]
+    if missing := sorted(missing_rows(results)):
+        parts += ["Without result:", "\n".join(missing)]
+    (docs / PAGE).write_text("\n\n".join(part.strip("\n") for part in parts) + "\n")
+
+
+def machine(scored: pd.DataFrame) -> Iterator[str]:
+    cores, threads = (sorted({int(n) for n in scored[column].dropna()}) for column in ("cores", "threads"))
+    first, last = scored["date"].min(), scored["date"].max()
+    when = first if first == last else f"{first} to {last}"
+    yield (
+        f"Computed {when}, on a machine with {either(cores)} cores and without a GPU, each method in a process of its "
+        f"own with {either(threads)} thread{'s' if threads != [1] else ''}."
+    )
+
+
+def either(numbers: list[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+# Tables.
+
+
+def cells(scored: pd.DataFrame, methods: list[str], tasks: list[str], column: str) -> pd.DataFrame:
+    """Return the mean over seeds, methods × tasks."""
+    table = scored.pivot_table(index="method", columns="task", values=column, aggfunc="mean")
+    return table.reindex(index=methods, columns=tasks).astype(float)
+
+
+def told(
+    scored: pd.DataFrame,
+    methods: list[str],
+    tasks: list[str],
+    column: str,
+    best: Callable | None = None,
+    digits: int = 3,
+) -> pd.DataFrame:
+    """Return "mean ± standard deviation", the best of each task in bold."""
+    mean = cells(scored, methods, tasks, column)
+    spread = scored.pivot_table(index="method", columns="task", values=column, aggfunc="std")
+    spread = spread.reindex(index=methods, columns=tasks).astype(float)
+    rounded = mean.round(digits)
+    winners = rounded.eq(rounded.apply(best)) if best is not None else rounded.isna() & False
+    text = pd.DataFrame(NONE, index=methods, columns=tasks)
+    for method in methods:
+        for task in tasks:
+            value, sd = mean.loc[method, task], spread.loc[method, task]
+            if np.isnan(value):
+                continue
+            figure = f"{value:.{digits}f}"
+            figure = f"**{figure}**" if winners.loc[method, task] else figure
+            text.loc[method, task] = figure + (f" ± {sd:.{digits}f}" if sd > 0 else "")
+    return text
+
+
+def markdown(text: pd.DataFrame, first: str = "method") -> Iterator[str]:
+    """Yield a table without rows and columns that are empty throughout."""
+    filled = text.ne(NONE)
+    text = text.loc[filled.any(axis=1), filled.any(axis=0)]
+    yield "| " + " | ".join([first, *text.columns]) + " |"
+    yield "|---" * (text.shape[1] + 1) + "|"
+    for row in text.itertuples():
+        yield "| " + " | ".join(row) + " |"
+
+
+def joined(*texts: pd.DataFrame) -> pd.DataFrame:
+    first, *others = texts
+    both = first.copy()
+    for other in others:
+        both = both + " / " + other
+    return both.where(sum(text.eq(NONE) for text in texts) < len(texts), NONE)
+
+
+def label_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
+    columns = ("accuracy", "macro_f1")
+    return markdown(joined(*(told(scored, methods, tasks, c, best=np.nanmax) for c in columns)))
+
+
+def novelty_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
+    auroc = told(scored, methods, tasks, "auroc", best=np.nanmax)
+    return markdown(joined(auroc, told(scored, methods, tasks, "fpr95", best=np.nanmin)))
+
+
+def rejection_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
+    return markdown(joined(*(told(scored, methods, tasks, c) for c in ("known_rejected", "novel_rejected"))))
+
+
+def cost_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
+    return markdown(
+        joined(told(scored, methods, tasks, "seconds", digits=1), told(scored, methods, tasks, "mb", digits=0))
+    )
+
+
+def ablation_table(ablation: pd.DataFrame) -> Iterator[str]:
+    variants, tasks = (list(dict.fromkeys(ablation[column])) for column in ("variant", "task"))
+    renamed = ablation.rename(columns={"variant": "method"})
+    best = {"accuracy": np.nanmax, "macro_f1": np.nanmax, "ece": np.nanmin}
+    return markdown(joined(*(told(renamed, variants, tasks, c, best=b) for c, b in best.items())), first="variant")
+
+
+def method_table(
+    scored: pd.DataFrame, methods: list[str], kinds: Mapping[str, str], about: Mapping[str, str]
+) -> Iterator[str]:
+    yield "| method | kind | what it is | epochs | releases |"
+    yield "|---" * 5 + "|"
+    for method in methods:
+        rows = scored[scored["method"] == method]
+        epochs = either(sorted({int(n) for n in rows["epochs"].dropna()})) or NONE
+        releases = "; ".join(sorted(set(rows["versions"].dropna())))
+        yield f"| {method} | {kinds[method]} | {about[method].removeprefix('Baseline: ')} | {epochs} | {releases} |"
+
+
+def missing_rows(results: pd.DataFrame) -> Iterator[str]:
+    missing = results[results["accuracy"].isna()]
+    for (method, note), rows in missing.groupby(["method", "note"]):
+        yield f"- {method}: {note} ({', '.join(dict.fromkeys(rows['task']))})"
+
+
+# Sentences.
+
+
+def comparisons(scored: pd.DataFrame, tasks: list[str], kinds: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the macro-F1s, as printed, say of our default and of each published method."""
+    table = cells(scored, [m for m in kinds if m in set(scored["method"])], tasks, "macro_f1").round(3)
+    of_kind = {kind: table[[kinds[m] == kind for m in table.index]] for kind in KINDS}
+    baselines = of_kind["baseline"]
+    for method, row in of_kind["ours"].iterrows():
+        yield lost(str(method), row, table.drop(index=method), "another method")
+    for method, row in of_kind["published"].iterrows():
+        yield lost(str(method), row, baselines, "a baseline")
+
+
+def lost(method: str, row: pd.Series, others: pd.DataFrame, what: str) -> str:
+    """Return in which tasks a method's macro-F1 is below the best of others, and which that is."""
+    compared = row.index[row.notna() & others.notna().any()]
+    best = others[compared].max()
+    behind = (best - row[compared]).sort_values(ascending=False, kind="stable")
+    losses = behind.index[behind > 0]
+    said = f"- **{method}** has a lower macro-F1 than {what} in {len(losses)} of {len(compared)} tasks"
+    details = [f"{t} ({row[t]:.3f} against {best[t]:.3f} of {others[t].idxmax()})" for t in losses[:SHOWN]]
+    more = ", most of all" if len(losses) > SHOWN else ""
+    return f"{said}{more}: {', '.join(details)}." if details else f"{said}."
+
+
+# Figures.
+
+
+def figure(
+    docs: Path,
+    name: str,
+    scored: pd.DataFrame,
+    methods: list[str],
+    tasks: list[str],
+    column: str,
+    title: str,
+    kinds: Mapping[str, str],
+    per_row: int = 6,
+) -> str:
+    """Draw a panel per task, with a dot per seed and a line at the best mean; return the link to it."""
+    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+
+    per_row = min(per_row, len(tasks))
+    n_rows = -(-len(tasks) // per_row)
+    shape = (0.9 + 2.1 * per_row + 1.5, n_rows * (0.5 + 0.19 * len(methods)) + 0.6)
+    drawn, axes = plt.subplots(n_rows, per_row, figsize=shape, sharey=True, squeeze=False, layout="constrained")
+    for ax in axes.flat[len(tasks) :]:
+        ax.set_axis_off()
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        rows = scored[(scored["task"] == task) & scored["method"].isin(methods) & scored[column].notna()]
+        y = np.array([methods.index(m) for m in rows["method"]])
+        ax.axvline(rows.groupby("method")[column].mean().max(), color="#BBBBBB", lw=0.8, zorder=0)
+        ax.scatter(rows[column], y, s=16, color=[COLORS[kinds[m]] for m in rows["method"]], linewidths=0)
+        ax.set_title(task, fontsize=8)
+        ax.set_yticks(range(len(methods)), methods, fontsize=7)
+        ax.set_ylim(len(methods) - 0.5, -0.5)
+        ax.tick_params(axis="x", labelsize=7)
+        ax.locator_params(axis="x", nbins=4)
+        ax.grid(axis="y", lw=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    handles = [Line2D([], [], marker="o", ls="", ms=5, color=COLORS[kind], label=name) for kind, name in KINDS.items()]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+    drawn.suptitle(title, fontsize=9)
+    (docs / FIGURES).mkdir(exist_ok=True)
+    drawn.savefig(docs / FIGURES / name, dpi=110, metadata={"Software": None})
+    plt.close(drawn)
+    return f"![{title} of each method on each task]({FIGURES}/{name})"
