@@ -30,14 +30,14 @@ def write_fasta(path: Path, genome: dict[str, str] = GENOME, *, line: int = 6, n
 
 def gzipped(path: Path) -> Path:
     packed = path.with_name(f"{path.name}.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     return packed
 
 
 def bgzipped(path: Path) -> Path:
     """Several gzip members, the last one empty: what bgzip writes."""
     packed, content = path.with_name(f"{path.name}.bgz"), path.read_bytes()
-    packed.write_bytes(b"".join(gzip.compress(content[i : i + 10]) for i in range(0, len(content) + 10, 10)))
+    packed.write_bytes(b"".join(gzip.compress(content[i : i + 10], mtime=0) for i in range(0, len(content) + 10, 10)))
     return packed
 
 
@@ -240,7 +240,7 @@ def test_no_fasta(tmp_path: Path, content: str, expected: str) -> None:
     assert "Expected a FASTA with unique contig names" in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b">chr1\nACGT\n", gzip.compress(b">chr1\nACGT\n" * 99)[:-9]])
+@pytest.mark.parametrize("content", [b">chr1\nACGT\n", gzip.compress(b">chr1\nACGT\n" * 99, mtime=0)[:-9]])
 def test_broken_archive(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "genome.fa.gz"
     path.write_bytes(content)
