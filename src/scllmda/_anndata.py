@@ -16,7 +16,9 @@ from anndata import AnnData
 from . import _logging as logg
 
 if TYPE_CHECKING:
+    import numpy as np
     from mudata import MuData
+    from numpy.typing import NDArray
 
 
 def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) -> tuple[AnnData | MuData, AnnData]:
@@ -109,6 +111,11 @@ def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: s
         f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
     )
     raise KeyError(msg)
+
+
+def has_label(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
+    """Return (n_cells,) True where a label is neither missing nor ``unlabeled``."""
+    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
 
 
 def require_unique_peaks(adata: AnnData, what: str = "data") -> None:

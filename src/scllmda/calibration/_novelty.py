@@ -54,12 +54,14 @@ def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes) ->
     predicted
         (n_query,) class codes.
     """
-    ratios = [np.ones(own.shape[1])]
+    ratios = []
     for c in np.unique(labels):
         known, found = own[labels == c], foreign[predicted == c]
         if min(len(known), len(found)) >= FEWEST_CELLS and np.median(known, axis=0).all():
             ratios.append(np.median(found, axis=0) / np.median(known, axis=0))
-    return np.maximum(1.0, np.quantile(ratios[1:] or ratios, SHIFT_QUANTILE, axis=0))
+    if not ratios:
+        return np.ones(own.shape[1])
+    return np.maximum(1.0, np.quantile(ratios, SHIFT_QUANTILE, axis=0))
 
 
 def novelty(own: Float, foreign: Float) -> tuple[Float, Float]:

@@ -77,7 +77,7 @@ class NearestCells:
 
     @cached_property
     def _approximate(self) -> Any:
-        from pynndescent import NNDescent  # type: ignore[import-untyped]
+        from pynndescent import NNDescent
 
         # Before 0.7 it is one leaf always.
         has_leaves = "search_tree_leaf_budget" in signature(NNDescent).parameters

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -55,15 +56,14 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
         left_out = part == p
         kept, new = X_reference[~left_out], X_reference[left_out]
         held_out[left_out] = _posteriors(kept, labels[~left_out], new, task.n_classes, recipe)
-    temperature = fit_temperature(_smooth(task, reference, held_out, recipe), labels)
+    held_out = personalised_propagation(task.connectivities[reference][:, reference], held_out, restart=recipe.restart)
+    temperature = fit_temperature(held_out, labels)
 
+    graph = task.connectivities[query][:, query]
     proba = _posteriors(X_reference, labels, X[query], task.n_classes, recipe)
-    proba = _without_absent(task, query, scale(_smooth(task, query, proba, recipe), temperature), recipe)
+    proba = scale(personalised_propagation(graph, proba, restart=recipe.restart), temperature)
+    proba = _without_absent(proba, graph, np.bincount(labels, minlength=task.n_classes) / len(labels), recipe)
     return Result(proba, X.astype(np.float32), {"temperature": temperature})
-
-
-def _smooth(task: Task, cells: NDArray[np.intp], proba: Float, recipe: RobustRecipe) -> Float:
-    return personalised_propagation(task.connectivities[cells][:, cells], proba, restart=recipe.restart)
 
 
 def _posteriors(known: Float, labels: Codes, new: Float, n_classes: int, recipe: RobustRecipe) -> Float:
@@ -77,17 +77,16 @@ def _posteriors(known: Float, labels: Codes, new: Float, n_classes: int, recipe:
     return softmax(np.mean(log_posteriors, axis=0), axis=1)
 
 
-def _without_absent(task: Task, query: NDArray[np.intp], proba: Float, recipe: RobustRecipe) -> Float:
+def _without_absent(proba: Float, graph: sp.csr_matrix, share: Float, recipe: RobustRecipe) -> Float:
     """Return ``proba`` (n_query, n_classes) with classes that are absent from the query a hundred times less likely.
 
-    Those have much less of the query's probability than of the reference's cells, and no cell in the company of others:
-    rare types that are there are found together.
+    Those have much less of the query's probability than their ``share`` (n_classes,) of the reference's cells, and no
+    cell in the company of others: rare types that are there are found together.
     """
-    share = np.bincount(task.labels[~task.query], minlength=task.n_classes) / np.sum(~task.query)
-    called, cells = proba.argmax(axis=1), np.arange(len(query))
-    graph = task.connectivities[query][:, query]
-    alike = np.asarray((graph @ np.eye(task.n_classes, dtype=np.float32)[called])[cells, called])
-    company = np.zeros(task.n_classes)
+    n_query, n_classes = proba.shape
+    called, cells = proba.argmax(axis=1), np.arange(n_query)
+    alike = np.asarray((graph @ np.eye(n_classes, dtype=np.float32)[called])[cells, called])
+    company = np.zeros(n_classes)
     np.maximum.at(company, called, alike / np.maximum(np.diff(graph.indptr), 1))
     absent = (proba.mean(axis=0) < recipe.rare * share) & (company <= recipe.alone)
     proba = np.where(absent, 0.01, 1.0) * proba

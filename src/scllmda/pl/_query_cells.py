@@ -4,18 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._anndata import obs_column
+from .._anndata import has_label, obs_column
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
-
-
-def has_label(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
-    """Return (n_cells,) True where a label is neither missing nor ``unlabeled``."""
-    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
 
 
 def query_cells(data: AnnData | MuData, adata: AnnData, key: str) -> NDArray[np.bool_]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._anndata import obs_column, read
+from .._anndata import has_label, obs_column, read
 from ..get import annotation
 from ..metrics._reliability_bins import reliability_bins
 from ._figure import hand_over
-from ._query_cells import has_label, query_cells
+from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

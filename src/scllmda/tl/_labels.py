@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._anndata import has_label
 from .._keys import class_column
 
 NO_COLUMNS = ("", ".", "..", "_index")
@@ -59,7 +60,7 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str) -> Labels:
         No cell is labelled, or all have the same label; cells of one label differ in a coarser one, or have none.
     """
     finest = columns[-1]
-    known = _is_known(finest, unlabeled)
+    known = has_label(finest, unlabeled)
     if not known.any():
         msg = (
             f"No cell is labelled: all {len(finest)} values of .obs[{finest.name!r}] are missing or {unlabeled!r}. "
@@ -77,15 +78,11 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str) -> Labels:
     return Labels(codes.astype(np.int64), np.array([*levels, classes], dtype=object))
 
 
-def _is_known(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
-    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
-
-
 def _parents(
     codes: NDArray[np.integer], classes: NDArray[np.object_], column: pd.Series, finest: Hashable, unlabeled: str
 ) -> NDArray[np.object_]:
     """Return the one coarse label that the cells of each class have."""
-    known = _is_known(column, unlabeled) & (codes >= 0)
+    known = has_label(column, unlabeled) & (codes >= 0)
     table = pd.crosstab(codes[known], column[known].astype(str).to_numpy()).reindex(range(len(classes)), fill_value=0)
     n_parents = (table > 0).sum(axis=1).to_numpy()
     if (n_parents != 1).any():
