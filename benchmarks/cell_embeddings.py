@@ -31,7 +31,8 @@ published
     The same score after several numbers of epochs of the published recipe, on files with sequences (`.var["seq"]`), and
     the seconds to its best one over the seconds of our whole fit.
 growth
-    Seconds on simulated counts with the same non-zeros per cell when cells, or peaks, double; best of `--repeats`.
+    Seconds and memory on simulated counts, read from disk, with the same non-zeros per cell when cells, or peaks,
+    double `--doublings` times; medians of `--repeats`.
 map
     One half is embedded alone, the other mapped onto it: cells/s, and labels carried over as in transfer.
 large
@@ -164,6 +165,15 @@ def map_query(file: str, reference: str) -> dict[str, Any]:
     return {"embedding": pd.concat(embeddings).loc[adata.obs_names].to_numpy(), **figures}
 
 
+def fit_backed(file: str) -> dict[str, Any]:
+    import scanpy  # noqa: F401
+
+    import scllmda as sl
+
+    _, figures = measured(partial(sl.tl.cell_embeddings, ad.read_h5ad(file, backed="r")))
+    return figures
+
+
 def fit_and_map_backed(file: str) -> dict[str, Any]:
     import scanpy  # noqa: F401
 
@@ -175,7 +185,7 @@ def fit_and_map_backed(file: str) -> dict[str, Any]:
     return {f"fit_{k}": v for k, v in fitted.items()} | {f"map_{k}": v for k, v in mapped.items()}
 
 
-JOBS = {job.__name__: job for job in (fit, map_query, fit_and_map_backed)}
+JOBS = {job.__name__: job for job in (fit, map_query, fit_backed, fit_and_map_backed)}
 
 
 def measured(function: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -416,14 +426,25 @@ def published_epochs(options: argparse.Namespace) -> None:
 
 def growth(options: argparse.Namespace) -> None:
     n_cells, n_peaks, per_cell = options.growth_size
-    print(f"\ngrowth, best of {options.repeats}\n")
-    table("cells", "peaks", "non-zeros per cell", "seconds", "ratio")
-    first = None
-    for shape in ((n_cells, n_peaks), (2 * n_cells, n_peaks), (n_cells, 2 * n_peaks)):
-        X = simulate(*shape, per_cell, np.random.default_rng(0))
-        best = min(fit_one(options, ad.AnnData(X), OURS)["seconds"] for _ in range(options.repeats))
-        first = first or best
-        row(*shape, f"{X.nnz / X.shape[0]:.0f}", f"{best:.2f}", f"{best / first:.2f}")
+    steps = range(options.doublings + 1)
+    for what, shapes in (
+        ("cells", [(n_cells << i, n_peaks) for i in steps]),
+        ("peaks", [(n_cells, n_peaks << i) for i in steps]),
+    ):
+        print(f"\ngrowth with {what}, medians of {options.repeats}\n")
+        table("cells", "peaks", "non-zeros", "seconds", "ratio", "MB peak of the process", "ratio")
+        seconds, peaks = [], []
+        for shape in shapes:
+            with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+                path = Path(folder, "growth.h5ad")
+                n_counts = write_simulated(path, *shape, per_cell)
+                found = [run(options, "fit_backed", path) for _ in range(options.repeats)]
+            for figures, name in ((seconds, "seconds"), (peaks, "peak")):
+                figures.append(np.median([one[name] for one in found]))
+            ratios = [f"{last[-1] / last[-2]:.2f}" if len(last) > 1 else "" for last in (seconds, peaks)]
+            row(*shape, n_counts, f"{seconds[-1]:.2f}", ratios[0], f"{peaks[-1]:.0f}", ratios[1])
+        ratios = [(last[-1] / last[0]) ** (1 / options.doublings) for last in (seconds, peaks)]
+        print(f"\nA doubling of {what}: seconds × {ratios[0]:.2f}, memory × {ratios[1]:.2f}.", flush=True)
 
 
 def simulate(n_cells: int, n_peaks: int, per_cell: int, rng: np.random.Generator) -> sp.csr_matrix:
@@ -510,7 +531,8 @@ def main() -> None:
     sizes: dict[str, Any] = {"type": int, "nargs": 3, "metavar": ("CELLS", "PEAKS", "PER_CELL")}
     parser.add_argument("--growth-size", default=[5_000, 20_000, 500], **sizes)
     parser.add_argument("--large-size", default=[200_000, 100_000, 2_000], **sizes)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--doublings", type=int, default=2, help="in growth")
+    parser.add_argument("--repeats", type=int, default=3, help="in growth")
     parser.add_argument("--scratch", type=Path, help="folder for files; large needs 8 bytes per non-zero")
     options = parser.parse_args()
     with threadpool_limits(options.threads):

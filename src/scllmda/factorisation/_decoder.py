@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ._sequence_prior import SequencePrior
 from ._shrinkage import Shrinkage
+from ._tiles import tiles, weighted_gram
 
 Float = NDArray[np.floating]
 
@@ -57,9 +58,9 @@ class Decoder:
 
     def gram(self, expected: Float) -> Float:
         """Return Σ ``expected`` (n_peaks,) × E[loadings loadingsᵀ], (k, k): the design of a cell per unit exposure."""
-        loadings = self.loadings.astype(np.float64)
-        spread = Shrinkage(self.cell_gram, self.peak_covariance).covariance(self.evidence, expected)
-        return loadings.T @ (expected[:, None] * loadings) + spread
+        shrinkage = Shrinkage(self.cell_gram, self.peak_covariance)
+        spread = (shrinkage.covariance(self.evidence[tile], expected[tile]) for tile in tiles(len(expected)))
+        return weighted_gram(self.loadings, expected) + sum(spread)
 
 
 class CellMapper:
@@ -82,7 +83,7 @@ class CellMapper:
         self._used = (expected > 0).astype(np.float32)
         self._loadings = decoder.loadings * self._used[:, None]
         self._mass = expected.sum()
-        self._mean = expected @ decoder.loadings.astype(np.float64)
+        self._mean = np.einsum("i,ik->k", expected, decoder.loadings)
         self._shrinkage = Shrinkage(decoder.gram(expected), decoder.cell_covariance)
 
     def __call__(self, X: sp.csr_matrix) -> NDArray[np.float32]:
@@ -90,10 +91,13 @@ class CellMapper:
 
         Zero for cells without evidence.
         """
-        exposure = (X @ self._used).astype(np.float64) / (self._mass or 1)
-        pull = (X @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
-        scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
-        return half_precision(_row_by_row(scores, self._shrinkage.axes.T))
+        cells = np.zeros((X.shape[0], self._loadings.shape[1]), dtype=np.float32)
+        for tile in tiles(len(cells)):
+            exposure = (X[tile] @ self._used).astype(np.float64) / (self._mass or 1)
+            pull = (X[tile] @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
+            scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
+            cells[tile] = half_precision(_row_by_row(scores, self._shrinkage.axes.T))
+        return cells
 
 
 def half_precision(values: Float) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from ._shrinkage import Shrinkage
 from ._start import svd
 from ._sweep import Sweep, sweep
 from ._threads import in_order
+from ._tiles import weighted_gram
 
 Float = NDArray[np.floating]
 
@@ -77,6 +78,13 @@ def fit(
     rng
         Starts the SVD and draws the folds of g.
     """
+    decoder = _learn(counts, margins, n_components, embeddings, rng)
+    return Factorisation(_map(counts, margins, decoder), decoder)
+
+
+def _learn(
+    counts: Blocks, margins: Margins, n_components: int, embeddings: Float | None, rng: np.random.Generator
+) -> Decoder:
     rate, evident = margins.rate, margins.rate > 0
     if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
         embeddings = None
@@ -106,8 +114,8 @@ def fit(
     prior, expected = (None, None) if fitter is None else _fit_prior(fitter, step, rate)
     loadings = update_peaks(step, margins, used, expected).loadings
     gauge, inverse = _canonical_gauge(step.cells, margins.exposure, loadings, rate)
-    decoder = Decoder(
-        loadings=half_precision(loadings @ gauge),
+    return Decoder(
+        loadings=half_precision(loadings @ gauge.astype(np.float32)),
         rate=rate.astype(np.float32),
         evidence=rate.astype(np.float32),
         cell_covariance=inverse @ inverse.T,
@@ -115,7 +123,6 @@ def fit(
         cell_gram=inverse @ step.grams.sum(axis=0) @ inverse.T,
         prior=None if prior is None else prior.rotate(gauge),
     )
-    return Factorisation(_map(counts, margins, decoder), decoder)
 
 
 @dataclass(frozen=True)
@@ -174,14 +181,15 @@ def _canonical_gauge(cells: Float, exposure: Float, loadings: Float, rate: Float
     That of an SVD of the fitted residuals: loadings orthonormal under the base rates, cells orthogonal under the
     exposures, largest first, the largest loading of each dimension positive.
     """
-    weighted = np.sqrt(rate)[:, None] * loadings
-    values, vectors = np.linalg.eigh(weighted.T @ weighted)
+    values, vectors = np.linalg.eigh(weighted_gram(loadings, rate))
     solvable = values > 1e-12 * values.max(initial=0)
     vectors, root = vectors[:, solvable], np.sqrt(values[solvable])
     to_basis, from_basis = vectors / root, (vectors * root).T
-    _, rotation = np.linalg.eigh(from_basis @ ((exposure[:, None] * cells).T @ cells) @ from_basis.T)
-    axes = weighted @ to_basis @ rotation[:, ::-1]
-    rotation = rotation[:, ::-1] * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    _, rotation = np.linalg.eigh(from_basis @ weighted_gram(cells, exposure) @ from_basis.T)
+    rotation = rotation[:, ::-1]
+    axes = loadings @ (to_basis @ rotation).astype(np.float32) * np.sqrt(rate).astype(np.float32)[:, None]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    rotation = rotation * np.where(largest < 0, -1.0, 1.0)
     return to_basis @ rotation, rotation.T @ from_basis
 
 

@@ -59,14 +59,15 @@ class HeldOut:
         loadings
             (n_peaks, k).
         """
-        gain = (cells * (self.counts @ loadings)).sum(axis=1, dtype=np.float64)
-        for view, expected in enumerate(self.margins.expected.astype(np.float32)):
-            here = self.margins.view == view
+        asked = np.flatnonzero(self.exposure > 0)
+        cells, counts, exposure, view = cells[asked], self.counts[asked], self.exposure[asked], self.margins.view[asked]
+        gain = (cells * (counts @ loadings)).sum(axis=1, dtype=np.float64)
+        for v, expected in enumerate(self.margins.expected.astype(np.float32)):
+            here = view == v
             gram = (expected[:, None] * loadings).T @ loadings
             independent = cells[here] @ (expected @ loadings)
             squared = ((cells[here] @ gram) * cells[here]).sum(axis=1)
-            gain[here] -= self.exposure[here] * (independent + squared / 2)
-        gain = gain[self.exposure > 0]
+            gain[here] -= exposure[here] * (independent + squared / 2)
         return gain.sum(), float(np.linalg.norm(gain - gain.sum() / max(len(gain), 1)))
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ._margins import Margins
 from ._shrinkage import Shrinkage
 from ._sweep import Sweep
+from ._tiles import tiles
 
 Float = NDArray[np.floating]
 
@@ -48,19 +49,21 @@ def update_peaks(step: Sweep, margins: Margins, prior: Float, expected: Float | 
     # Peaks that are seen from the same views share a posterior covariance, up to their rates.
     views_of_group, group = np.unique(margins.expected > 0, axis=1, return_inverse=True)
     for g, views in enumerate(views_of_group.T):
-        peaks = np.flatnonzero((group.ravel() == g) & (margins.rate > 0))
-        gram, rate = step.grams[views].sum(axis=0), margins.rate[peaks]
+        mine = np.flatnonzero((group.ravel() == g) & (margins.rate > 0))
+        gram = step.grams[views].sum(axis=0)
         shrinkage = Shrinkage(gram, prior)
-        pull = step.pull[peaks]
-        if expected is not None:
-            pull = pull - (rate[:, None] * (expected[peaks] @ gram)).astype(np.float32)
-        scores = shrinkage.scores(pull, rate)
-        squares += shrinkage.squares(scores)
-        determined += shrinkage.determined(rate)
-        found = scores @ shrinkage.axes.T.astype(np.float32)
-        loadings[peaks] = found if expected is None else found + expected[peaks]
-        for view in np.flatnonzero(views):
-            weights = margins.expected[view, peaks]
-            designs[view] += (weights.astype(np.float32)[:, None] * loadings[peaks]).T @ loadings[peaks]
-            designs[view] += shrinkage.covariance(rate, weights)
+        for tile in tiles(len(mine)):
+            peaks = mine[tile]
+            rate, pull = margins.rate[peaks], step.pull[peaks]
+            if expected is not None:
+                pull = pull - (rate[:, None] * (expected[peaks] @ gram)).astype(np.float32)
+            scores = shrinkage.scores(pull, rate)
+            squares += shrinkage.squares(scores)
+            determined += shrinkage.determined(rate)
+            found = scores @ shrinkage.axes.T.astype(np.float32)
+            loadings[peaks] = found = found if expected is None else found + expected[peaks].astype(np.float32)
+            for view in np.flatnonzero(views):
+                weights = margins.expected[view, peaks]
+                designs[view] += (weights.astype(np.float32)[:, None] * found).T @ found
+                designs[view] += shrinkage.covariance(rate, weights)
     return Peaks(loadings, designs, Shrinkage(np.zeros((k, k)), prior).prior(squares, determined))

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from ._blocks import Blocks
 from ._margins import Margins
 from ._sweep import Sweep, sweep
+from ._tiles import weighted_gram
 
 Float = NDArray[np.floating]
 
@@ -50,15 +51,15 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     """
     n_most = min(counts.shape)
     n_directions = n_most if n_most <= FEW else min(n_components + OVERSAMPLING, n_most)
-    root = np.sqrt(margins.rate)[:, None]
-    over_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
-    basis: Float = (root > 0) * rng.standard_normal((counts.shape[1], n_directions))
+    root = np.sqrt(margins.rate).astype(np.float32)[:, None]
+    over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
+    basis: Float = rng.standard_normal((counts.shape[1], n_directions), dtype=np.float32)
     rules = [_LeastSquares(n_directions)] * len(margins.expected)
+    basis *= root > 0
     for _ in range(N_PASSES):
-        basis = _orthonormal(basis)
-        basis = over_root * sweep(counts, margins, over_root * basis, rules).pull
-    basis = _orthonormal(basis)
-    step = sweep(counts, margins, over_root * basis, rules)
+        basis = over_root * _orthonormal(basis)
+        basis = over_root * sweep(counts, margins, basis, rules).pull
+    step = sweep(counts, margins, over_root * _orthonormal(basis), rules)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
     rotation = vectors[:, ::-1][:, :n_components]
     single = rotation.astype(np.float32)
@@ -67,6 +68,7 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
 
 def _orthonormal(basis: Float) -> Float:
     """Return an orthonormal basis of the same span; directions that are next to nothing become zero."""
-    values, vectors = np.linalg.eigh(basis.T @ basis)
+    values, vectors = np.linalg.eigh(weighted_gram(basis, np.ones(len(basis))))
     solvable = values > 1e-12 * values.max(initial=0)
-    return basis @ (vectors * np.divide(1.0, np.sqrt(np.abs(values)), out=np.zeros_like(values), where=solvable))
+    scale = np.divide(1.0, np.sqrt(np.abs(values)), out=np.zeros_like(values), where=solvable)
+    return basis @ (vectors * scale).astype(basis.dtype)

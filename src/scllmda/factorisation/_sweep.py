@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from ._blocks import Blocks, with_rows
 from ._margins import Margins
 from ._threads import in_order
+from ._tiles import tiles
 
 Float = NDArray[np.floating]
-
-TILE = 1024
-"""Cells whose dense vectors are worked on at a time, small enough to stay in cache."""
 
 
 class Rule(Protocol):
@@ -57,7 +55,7 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
     rules
         One per view.
     """
-    loadings = loadings.astype(np.float32)
+    loadings = loadings.astype(np.float32, copy=False)
     means = (margins.expected @ loadings).astype(np.float32)
     n_views, k = len(means), len(rules[0].axes)
 
@@ -68,8 +66,8 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
         for view in np.unique(margins.view[rows]):
             rule, axes = rules[view], rules[view].axes.T.astype(np.float32)
             mine = np.flatnonzero(margins.view[rows] == view)
-            for first in range(0, len(mine), TILE):
-                here = mine[first : first + TILE]
+            for tile in tiles(len(mine)):
+                here = mine[tile]
                 exposure = margins.exposure[rows][here]
                 weight = exposure.astype(np.float32)[:, None]
                 w = rule.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
@@ -79,12 +77,14 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
         return rows, Sweep(cells, X.T @ cells, grams), exposed
 
     cells = np.zeros((counts.shape[0], k), dtype=np.float32)
-    pull, exposed, grams = np.zeros((counts.shape[1], k)), np.zeros((n_views, k)), np.zeros((n_views, k, k))
+    pull = np.zeros((counts.shape[1], k), dtype=np.float32)
+    exposed, grams = np.zeros((n_views, k)), np.zeros((n_views, k, k))
     for rows, part, exposed_part in in_order(embed, with_rows(counts)):
         cells[rows] = part.cells
         pull += part.pull
         grams += part.grams
         exposed += exposed_part
-    pull -= margins.expected.T @ exposed
+    for tile in tiles(len(pull)):
+        pull[tile] -= margins.expected[:, tile].T @ exposed
     pull[margins.rate == 0] = 0
-    return Sweep(cells, pull.astype(np.float32), grams)
+    return Sweep(cells, pull, grams)
