@@ -114,9 +114,10 @@ class TestOneAlternation:
         m = margins(InMemory(X))
         start = svd(InMemory(X), m, 5, np.random.default_rng(0))
         V = np.diag([1, 1, 1, 1e-9, 0])
-        peaks, used, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(5)), None)
+        few = np.arange(N_CELLS) < 7
+        peaks, used, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(5)), None, few)
         assert peaks.loadings.shape == (N_PEAKS, 3)
-        assert step.cells.shape == (N_CELLS, 3)
+        assert step.cells.shape == (7, 3)
         assert used.shape == priors.cells.shape == priors.peaks.shape == (3, 3)
 
 
@@ -126,9 +127,11 @@ def alternated(X: sp.csr_matrix, m: Margins, k: int, expected: np.ndarray | None
     if expected is not None:
         # From the gauge of the dense start to that of the code's.
         cells, _ = least_squares_start(X.toarray(), m, k)
-        expected = expected @ np.linalg.lstsq(start.cells, cells, rcond=None)[0].T
+        pull = (X.toarray() - m.exposure[:, None] * m.expected[m.view]).T @ cells * (m.rate > 0)[:, None]
+        expected = expected @ np.linalg.lstsq(start.pull, pull, rcond=None)[0].T
     V = start.grams.sum(axis=0) / m.exposure.sum()
-    peaks, _, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(k)), expected)
+    every = np.ones(X.shape[0], dtype=bool)
+    peaks, _, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(k)), expected, every)
     return peaks, step.cells, priors
 
 

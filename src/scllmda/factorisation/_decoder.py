@@ -58,9 +58,8 @@ class Decoder:
 
     def gram(self, expected: Float) -> Float:
         """Return Σ ``expected`` (n_peaks,) × E[loadings loadingsᵀ], (k, k): the design of a cell per unit exposure."""
-        shrinkage = Shrinkage(self.cell_gram, self.peak_covariance)
-        spread = (shrinkage.covariance(self.evidence[tile], expected[tile]) for tile in tiles(len(expected)))
-        return weighted_gram(self.loadings, expected) + sum(spread)
+        spread = Shrinkage(self.cell_gram, self.peak_covariance).covariance(self.evidence, expected)
+        return weighted_gram(self.loadings, expected) + spread
 
 
 class CellMapper:

@@ -101,7 +101,7 @@ def _learn(
         expected = None
         if fitter is not None and len(margins.expected) > 1:
             _, expected = _fit_prior(fitter, step, rate)
-        peaks, used, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected)
+        peaks, used, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected, rest.asked)
         gain, standard_error = rest.gain(step.cells, peaks.loadings)
         if best is not None and (gain - before <= standard_error or step.cells.shape[1] == 0):
             break
@@ -113,7 +113,7 @@ def _learn(
     step = sweep(counts, margins, peaks.loadings, _rules(peaks))
     prior, expected = (None, None) if fitter is None else _fit_prior(fitter, step, rate)
     loadings = update_peaks(step, margins, used, expected).loadings
-    gauge, inverse = _canonical_gauge(step.cells, margins.exposure, loadings, rate)
+    gauge, inverse = _canonical_gauge(step.weighted_squares, loadings, rate)
     return Decoder(
         loadings=half_precision(loadings @ gauge.astype(np.float32)),
         rate=rate.astype(np.float32),
@@ -136,7 +136,12 @@ class _Priors:
 
 
 def _alternate(
-    counts: Blocks, margins: Margins, step: Sweep, priors: _Priors, expected: Float | None
+    counts: Blocks,
+    margins: Margins,
+    step: Sweep,
+    priors: _Priors,
+    expected: Float | None,
+    keep: NDArray[np.bool_],
 ) -> tuple[Peaks, Float, Sweep, _Priors]:
     """Update the peaks by the cells, then the cells by the peaks, without the dimensions that died.
 
@@ -149,9 +154,9 @@ def _alternate(
     axes = of_cells.axes[:, of_cells.evidence * margins.exposure.max(initial=0) > NEGLIGIBLE]
     peaks = peaks.rotate(axes)
     rules = _rules(peaks)
-    step = sweep(counts, margins, peaks.loadings, rules)
+    step = sweep(counts, margins, peaks.loadings, rules, keep)
     determined = [rule.determined(margins.exposure[margins.view == view]) for view, rule in enumerate(rules)]
-    V = rules[0].prior(step.cells.T @ step.cells, np.sum(determined, axis=0))
+    V = rules[0].prior(step.squares, np.sum(determined, axis=0))
     return peaks, axes.T @ priors.peaks @ axes, step, _Priors(V, peaks.prior)
 
 
@@ -175,17 +180,17 @@ def _fit_prior(fitter: SequencePriorFitter, step: Sweep, rate: Float) -> tuple[S
     return prior.rotate(axes.T), held_out @ axes.T
 
 
-def _canonical_gauge(cells: Float, exposure: Float, loadings: Float, rate: Float) -> tuple[Float, Float]:
+def _canonical_gauge(squares: Float, loadings: Float, rate: Float) -> tuple[Float, Float]:
     """Return A and its (pseudo-)inverse, so that ``loadings @ A`` and ``cells @ inverse.T`` are in canonical form.
 
     That of an SVD of the fitted residuals: loadings orthonormal under the base rates, cells orthogonal under the
-    exposures, largest first, the largest loading of each dimension positive.
+    exposures (``squares`` are Σ exposure × w wᵀ), largest first, the largest loading of each dimension positive.
     """
     values, vectors = np.linalg.eigh(weighted_gram(loadings, rate))
     solvable = values > 1e-12 * values.max(initial=0)
     vectors, root = vectors[:, solvable], np.sqrt(values[solvable])
     to_basis, from_basis = vectors / root, (vectors * root).T
-    _, rotation = np.linalg.eigh(from_basis @ weighted_gram(cells, exposure) @ from_basis.T)
+    _, rotation = np.linalg.eigh(from_basis @ squares @ from_basis.T)
     rotation = rotation[:, ::-1]
     axes = loadings @ (to_basis @ rotation).astype(np.float32) * np.sqrt(rate).astype(np.float32)[:, None]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]

@@ -32,6 +32,11 @@ class HeldOut:
     """(n_cells,): the part of the cells' exposure that goes with them."""
 
     @property
+    def asked(self) -> NDArray[np.bool_]:
+        """(n_cells,): the cells that some are held out of."""
+        return self.exposure > 0
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n_cells, n_peaks)."""
         return self.all.shape
@@ -55,13 +60,12 @@ class HeldOut:
         Parameters
         ----------
         cells
-            (n_cells, k).
+            (n_asked, k).
         loadings
             (n_peaks, k).
         """
-        asked = np.flatnonzero(self.exposure > 0)
-        cells, counts, exposure, view = cells[asked], self.counts[asked], self.exposure[asked], self.margins.view[asked]
-        gain = (cells * (counts @ loadings)).sum(axis=1, dtype=np.float64)
+        exposure, view = self.exposure[self.asked], self.margins.view[self.asked]
+        gain = (cells * (self.counts[self.asked] @ loadings)).sum(axis=1, dtype=np.float64)
         for v, expected in enumerate(self.margins.expected.astype(np.float32)):
             here = view == v
             gram = (expected[:, None] * loadings).T @ loadings

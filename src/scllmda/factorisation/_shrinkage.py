@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ._tiles import tiles
+
 Float = NDArray[np.floating]
 
 
@@ -44,11 +46,11 @@ class Shrinkage:
 
     def covariance(self, exposure: Float, weights: Float) -> Float:
         """Return Σ ``weights`` (n,) × posterior covariances, (k, k)."""
-        return (self.axes * (weights @ self.variance(exposure))) @ self.axes.T
+        return (self.axes * self._summed_variance(exposure, weights)) @ self.axes.T
 
     def determined(self, exposure: Float) -> Float:
         """Return Σ over effects of the share of the prior that evidence replaced (k, k), where the prior is I."""
-        share = len(exposure) - self.variance(exposure).sum(axis=0)
+        share = len(exposure) - self._summed_variance(exposure, np.ones(len(exposure)))
         return (self._rotation * share) @ self._rotation.T
 
     def squares(self, scores: Float) -> Float:
@@ -72,3 +74,10 @@ class Shrinkage:
     def variance(self, exposure: Float) -> Float:
         """Return posterior variances along the axes (n, k), where the prior's are 1."""
         return 1 / (exposure[:, None] * self.evidence + 1)
+
+    def _summed_variance(self, exposure: Float, weights: Float) -> Float:
+        """Return Σ ``weights`` (n,) × variances (k,)."""
+        summed = np.zeros(len(self.evidence))
+        for tile in tiles(len(exposure)):
+            summed += weights[tile] @ self.variance(exposure[tile])
+        return summed

@@ -33,7 +33,7 @@ class _LeastSquares:
 
 
 def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
-    """Return cells by a truncated SVD of Pearson residuals, (counts − expected) / √expected.
+    """Sweep with cells by a truncated SVD of Pearson residuals, (counts − expected) / √expected.
 
     Subspace iteration from a random start (Halko et al. 2011, algorithm 4.4). Singular vectors of the residuals are
     those of correspondence analysis.
@@ -61,9 +61,7 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
         basis = over_root * sweep(counts, margins, basis, rules).pull
     step = sweep(counts, margins, over_root * _orthonormal(basis), rules)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
-    rotation = vectors[:, ::-1][:, :n_components]
-    single = rotation.astype(np.float32)
-    return Sweep(step.cells @ single, step.pull @ single, rotation.T @ step.grams @ rotation)
+    return step.rotate(vectors[:, ::-1][:, :n_components])
 
 
 def _orthonormal(basis: Float) -> Float:

@@ -33,15 +33,31 @@ class Rule(Protocol):
 class Sweep:
     """What one pass over the counts gives."""
 
-    cells: NDArray[np.float32]
-    """(n_cells, k)."""
     pull: NDArray[np.float32]
     """(n_peaks, k): (counts − expected)ᵀ @ cells; zero for peaks that are no evidence."""
     grams: Float
     """(n_views, k, k): Σ exposure × E[w wᵀ] over the cells of each view."""
+    squares: Float
+    """(k, k): Σ w wᵀ over all cells."""
+    weighted_squares: Float
+    """(k, k): Σ exposure × w wᵀ."""
+    cells: NDArray[np.float32]
+    """(n_kept, k): w of the cells that were asked for; memory does not grow with the others."""
+
+    def rotate(self, axes: Float) -> Sweep:
+        """Return the same in a space whose axes are the columns of (k, l)."""
+        single = axes.astype(np.float32)
+        grams, squares, weighted = (axes.T @ gram @ axes for gram in (self.grams, self.squares, self.weighted_squares))
+        return Sweep(self.pull @ single, grams, squares, weighted, self.cells @ single)
 
 
-def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rule]) -> Sweep:
+def sweep(
+    counts: Blocks,
+    margins: Margins,
+    loadings: Float,
+    rules: Sequence[Rule],
+    keep: NDArray[np.bool_] | None = None,
+) -> Sweep:
     """Embed all cells from ``(counts − expected) @ loadings`` and collect what the peaks' next update needs.
 
     Parameters
@@ -54,15 +70,18 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
         (n_peaks, l); zero for peaks that are no evidence.
     rules
         One per view.
+    keep
+        (n_cells,): the cells to return; none if None.
     """
     loadings = loadings.astype(np.float32, copy=False)
     means = (margins.expected @ loadings).astype(np.float32)
     n_views, k = len(means), len(rules[0].axes)
+    keep = np.zeros(counts.shape[0], dtype=bool) if keep is None else keep
 
-    def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, Sweep, Float]:
+    def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[Sweep, Float]:
         rows, X = block
         cells = np.zeros((X.shape[0], k), dtype=np.float32)
-        exposed, grams = np.zeros((n_views, k)), np.zeros((n_views, k, k))
+        exposed, grams, squares, weighted = zeros()
         for view in np.unique(margins.view[rows]):
             rule, axes = rules[view], rules[view].axes.T.astype(np.float32)
             mine = np.flatnonzero(margins.view[rows] == view)
@@ -73,18 +92,25 @@ def sweep(counts: Blocks, margins: Margins, loadings: Float, rules: Sequence[Rul
                 w = rule.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
                 cells[here] = w
                 exposed[view] += weight[:, 0] @ w
-                grams[view] += (weight * w).T @ w + rule.covariance(exposure, exposure)
-        return rows, Sweep(cells, X.T @ cells, grams), exposed
+                moment = (weight * w).T @ w
+                grams[view] += moment + rule.covariance(exposure, exposure)
+                weighted += moment
+                squares += w.T @ w
+        return Sweep(X.T @ cells, grams, squares, weighted, cells[keep[rows]]), exposed
 
-    cells = np.zeros((counts.shape[0], k), dtype=np.float32)
-    pull = np.zeros((counts.shape[1], k), dtype=np.float32)
-    exposed, grams = np.zeros((n_views, k)), np.zeros((n_views, k, k))
-    for rows, part, exposed_part in in_order(embed, with_rows(counts)):
-        cells[rows] = part.cells
+    def zeros() -> list[Float]:
+        return [np.zeros(shape) for shape in ((n_views, k), (n_views, k, k), (k, k), (k, k))]
+
+    pull, kept = np.zeros((counts.shape[1], k), dtype=np.float32), [np.zeros((0, k), dtype=np.float32)]
+    exposed, grams, squares, weighted = zeros()
+    for part, exposed_part in in_order(embed, with_rows(counts)):
         pull += part.pull
-        grams += part.grams
         exposed += exposed_part
+        grams += part.grams
+        squares += part.squares
+        weighted += part.weighted_squares
+        kept.append(part.cells)
     for tile in tiles(len(pull)):
         pull[tile] -= margins.expected[:, tile].T @ exposed
     pull[margins.rate == 0] = 0
-    return Sweep(cells, pull, grams)
+    return Sweep(pull, grams, squares, weighted, np.concatenate(kept))
