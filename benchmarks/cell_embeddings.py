@@ -29,8 +29,8 @@ likelihood
     with the best score of the tuning counts.
 published
     The same score after several numbers of epochs of the published recipe, and the seconds to its best one over the
-    seconds of our whole fits. Its network reads the k-mers of `.var["seq"]`; of files without, it gets more than any DNA
-    could tell: the peaks' own loadings, from our fit of the training counts (whose seconds it is not charged with).
+    seconds of our whole fits. Its network reads the k-mers of `.var["seq"]`. For files without it gets more than DNA
+    could tell, the peaks' own loadings in our fit of the training counts, and is not charged with the seconds of that.
 growth
     Seconds and memory on simulated counts, read from disk, with the same non-zeros per cell when cells, or peaks,
     double `--doublings` times; medians of `--repeats`.
