@@ -6,6 +6,7 @@ falling variance, as those of an embedding; all query cells are moved one way, a
 is what the call adds to the process that holds the embedding already, at its peak, and that peak (Linux).
 
 Each stage is timed where `methods/_annotate_cells.py` calls it; the rest is the classifier and the writing of slots.
+`--method` takes another one than the default; of a network, `--epochs` full batches.
 """
 
 from __future__ import annotations
@@ -60,17 +61,18 @@ def timed(function: Callable[..., Any], seconds: dict[str, float]) -> Callable[.
     return run
 
 
-def annotate(n_cells: int) -> None:
+def annotate(n_cells: int, method: str, epochs: int | None) -> None:
     import scanpy  # noqa: F401  the logger, before the clock starts
 
     import scllmda as sl
     from scllmda.methods import _annotate_cells as stages
 
     adata = simulate(n_cells, np.random.default_rng(0))
+    recipe = None if epochs is None else {"n_epochs": epochs}
     seconds: dict[str, float] = {}
     for name in STAGES:
         setattr(stages, name, timed(getattr(stages, name), seconds))
-    _, figures = measured(lambda: sl.tl.graph_da_annotate(adata, "cell_type"))
+    _, figures = measured(lambda: sl.tl.graph_da_annotate(adata, "cell_type", method=method, recipe=recipe))
     seconds["the rest"] = figures["seconds"] - sum(seconds.values())
     table("stage", "seconds")
     for stage, figure in (seconds | {"all": figures["seconds"]}).items():
@@ -90,12 +92,20 @@ def annotate(n_cells: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=1_000_000)
+    parser.add_argument("--method", default="robust")
+    parser.add_argument("--epochs", type=int, help="of a network, instead of its recipe's")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    print(f"\n{options.cells:,} cells × {N_DIMS} dimensions, {N_TYPES} types, {options.threads} threads\n", flush=True)
+    epochs = "" if options.epochs is None else f", {options.epochs} epochs"
+    print(
+        f"\n{options.method}{epochs}: {options.cells:,} cells × {N_DIMS} dimensions, {N_TYPES} types, "
+        f"{options.threads} threads\n",
+        flush=True,
+    )
+    job = {"n_cells": options.cells, "method": options.method, "epochs": options.epochs}
     # Threads are counted when libraries are loaded: they have been in this process.
     subprocess.run(
-        [sys.executable, __file__, "--job", json.dumps({"n_cells": options.cells})],
+        [sys.executable, __file__, "--job", json.dumps(job)],
         env=os.environ | dict.fromkeys(THREADS, str(options.threads)),
         check=True,
     )
