@@ -59,7 +59,8 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     for _ in range(N_PASSES):
         basis = over_root * _orthonormal(basis)
         basis = over_root * sweep(counts, margins, basis, rules).pull
-    step = sweep(counts, margins, over_root * _orthonormal(basis), rules)
+    basis = over_root * _orthonormal(basis)
+    step = sweep(counts, margins, basis, rules)
     _, vectors = np.linalg.eigh(step.grams.sum(axis=0))
     return step.rotate(vectors[:, ::-1][:, :n_components])
 

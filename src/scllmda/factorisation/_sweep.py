@@ -110,6 +110,7 @@ def sweep(
         squares += part.squares
         weighted += part.weighted_squares
         kept.append(part.cells)
+        del part  # as large as all peaks, and the next is on its way
     for tile in tiles(len(pull)):
         pull[tile] -= margins.expected[:, tile].T @ exposed
     pull[margins.rate == 0] = 0
