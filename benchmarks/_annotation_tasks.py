@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import scipy.sparse as sp
 from _annotation_methods import LABELS
+from _real_data import CELL_LINES, CORTEX, GRANJA, Split
 from cell_embeddings import open_somewhere
 
 import scllmda as sl
@@ -71,12 +72,13 @@ class Task:
 
 
 def between_batches(
-    folder: Path, seed: int, *, file: str, batches: dict[str, list[str]], labels: str = LABELS, without: str = ""
+    folder: Path, seed: int, *, split: Split, labels: str = LABELS, back: bool = False, without: str = ""
 ) -> Pair:
-    """Return cells of some batches as reference and of others as query, without one type in the reference."""
-    adata = ad.read_h5ad(folder / file)
+    """Return cells of one side as reference and of the other as query, without one type in the reference."""
+    adata = ad.read_h5ad(folder / split.file)
     adata.obs[LABELS] = adata.obs[labels].astype(str)
-    reference, query = (adata[adata.obs["batch"].isin(chosen)] for chosen in batches.values())
+    sides = [adata[adata.obs["batch"].isin(chosen)] for chosen in split.batches.values()]
+    reference, query = reversed(sides) if back else sides
     return Pair.of(reference[reference.obs[LABELS] != without], query)
 
 
@@ -107,26 +109,14 @@ SIZE: dict[str, Any] = {"n_reference": 900, "n_query": 600, "n_peaks": 3000, "n_
 PLENTY = 6
 """Times as many cells are simulated as are drawn for a shift of proportions."""
 
-D6T1, D5T1 = ["BMMC_D6T1"], ["BMMC_D5T1"]
-GRANJA = partial(between_batches, file="granja2019_bmmc_10x_hg19.h5ad")
-COARSE = "cell_type_coarse"
-CORTEX = partial(
-    between_batches,
-    file="chen2019_cortex_snareseq_mm10_atac.h5ad",
-    batches={"A–D": ["09A", "09B", "09C", "09D"], "E–H": ["09E", "09F", "09G", "09H"]},
-)
-CELL_LINES = partial(
-    between_batches,
-    file="celllines_gm_hek_k562_h1_hg19.h5ad",
-    batches={"sciATAC": ["sciATAC_Cusanovich2015"], "C1": ["C1_Buenrostro2015_chromVAR", "C1_Buenrostro2015_bam"]},
-)
+COARSE = GRANJA.labels[1]
 TASKS = {
-    "granja-fine D6T1→D5T1": Task(REAL, partial(GRANJA, batches={"D6T1": D6T1, "D5T1": D5T1})),
-    "granja-fine D5T1→D6T1": Task(REAL, partial(GRANJA, batches={"D5T1": D5T1, "D6T1": D6T1})),
-    "granja-coarse D6T1→D5T1": Task(REAL, partial(GRANJA, batches={"D6T1": D6T1, "D5T1": D5T1}, labels=COARSE)),
-    "granja-coarse D5T1→D6T1": Task(REAL, partial(GRANJA, batches={"D5T1": D5T1, "D6T1": D6T1}, labels=COARSE)),
-    "cortex A–D→E–H": Task(REAL, CORTEX),
-    "cell lines sciATAC→C1": Task(REAL, CELL_LINES),
+    "granja-fine D6T1→D5T1": Task(REAL, partial(between_batches, split=GRANJA)),
+    "granja-fine D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, back=True)),
+    "granja-coarse D6T1→D5T1": Task(REAL, partial(between_batches, split=GRANJA, labels=COARSE)),
+    "granja-coarse D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, labels=COARSE, back=True)),
+    "cortex A–D→E–H": Task(REAL, partial(between_batches, split=CORTEX)),
+    "cell lines sciATAC→C1": Task(REAL, partial(between_batches, split=CELL_LINES)),
     "sim no shift": Task(SIMULATED, partial(simulated, shift=0.0)),
     "sim fewer types": Task(SIMULATED, partial(simulated, query_types=(0, 2, 5), shared_peaks=1.0)),
     **{f"sim platform {s:g}": Task(SIMULATED, partial(simulated, shift=s, shared_peaks=1.0)) for s in (1.0, 2.0, 3.0)},
@@ -134,7 +124,7 @@ TASKS = {
     **{f"sim shared peaks {s:g}": Task(SIMULATED, partial(simulated, shared_peaks=s)) for s in (0.5, 0.2, 0.05)},
     **{
         f"granja without {left_out}": Task(
-            NOVELTY, partial(GRANJA, batches={"D6T1": D6T1, "D5T1": D5T1}, labels=COARSE, without=left_out)
+            NOVELTY, partial(between_batches, split=GRANJA, labels=COARSE, without=left_out)
         )
         for left_out in ("B", "NK", "Pre.B", "Mono")
     },

@@ -63,6 +63,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from _real_data import CORTEX, GRANJA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -257,23 +258,18 @@ def fits(options: argparse.Namespace, adata: ad.AnnData) -> Iterator[tuple[list[
 # Parts, as they run in the process that was started by hand.
 
 
-SPLITS = {
-    "granja2019": ({"D6T1": ["BMMC_D6T1"], "D5T1": ["BMMC_D5T1"]}, ["cell_type", "cell_type_coarse"]),
-    "chen2019": ({"A–D": ["09A", "09B", "09C", "09D"], "E–H": ["09E", "09F", "09G", "09H"]}, ["cell_type"]),
-}
-"""By how names of files begin: the batches of the two halves, columns with labels."""
+SPLITS = {split.file: split for split in (GRANJA, CORTEX)}
 
 
 def splits(options: argparse.Namespace, part: str) -> Iterator[tuple[ad.AnnData, list[tuple[str, str]], list[str]]]:
     """Yield data with `.obs["half"]`, (reference, query) both ways, and columns with labels, of the files in SPLITS."""
     for path in options.files:
-        for prefix, (halves, labels) in SPLITS.items():
-            if path.name.startswith(prefix):
-                adata = read(path)
-                half_of = {batch: half for half, batches in halves.items() for batch in batches}
-                adata.obs["half"] = adata.obs["batch"].astype(str).map(half_of)
-                heading(part, path, adata)
-                yield adata, list(permutations(halves, 2)), labels
+        if path.name in SPLITS:
+            split, adata = SPLITS[path.name], read(path)
+            half_of = {batch: half for half, batches in split.batches.items() for batch in batches}
+            adata.obs["half"] = adata.obs["batch"].astype(str).map(half_of)
+            heading(part, path, adata)
+            yield adata, list(permutations(split.batches, 2)), list(split.labels)
 
 
 def read(path: Path) -> ad.AnnData:
@@ -526,9 +522,7 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "files", type=Path, nargs="*", help=".h5ad, known by how their names begin: " + ", ".join(SPLITS)
-    )
+    parser.add_argument("files", type=Path, nargs="*", help=".h5ad; transfer and map know " + ", ".join(SPLITS))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[part for part in PARTS if part != "large"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter with the packages of peers.txt")

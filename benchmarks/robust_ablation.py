@@ -19,6 +19,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from _real_data import CORTEX, GRANJA, Split
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -39,19 +40,12 @@ from scllmda.methods._representations import lsi, spectral
 RECIPE = RobustRecipe()
 N_NEIGHBORS = 15
 
-FILES = {
-    "granja": ("granja2019_bmmc_10x_hg19.h5ad", {"D6T1": ["BMMC_D6T1"], "D5T1": ["BMMC_D5T1"]}),
-    "cortex": (
-        "chen2019_cortex_snareseq_mm10_atac.h5ad",
-        {"A–D": ["09A", "09B", "09C", "09D"], "E–H": ["09E", "09F", "09G", "09H"]},
-    ),
-}
 TASKS = {
-    "granja-fine D6T1→D5T1": ("granja", "cell_type", "D6T1", "D5T1"),
-    "granja-fine D5T1→D6T1": ("granja", "cell_type", "D5T1", "D6T1"),
-    "granja-coarse D6T1→D5T1": ("granja", "cell_type_coarse", "D6T1", "D5T1"),
-    "granja-coarse D5T1→D6T1": ("granja", "cell_type_coarse", "D5T1", "D6T1"),
-    "cortex A–D→E–H": ("cortex", "cell_type", "A–D", "E–H"),
+    "granja-fine D6T1→D5T1": (GRANJA, "cell_type", "D6T1", "D5T1"),
+    "granja-fine D5T1→D6T1": (GRANJA, "cell_type", "D5T1", "D6T1"),
+    "granja-coarse D6T1→D5T1": (GRANJA, "cell_type_coarse", "D6T1", "D5T1"),
+    "granja-coarse D5T1→D6T1": (GRANJA, "cell_type_coarse", "D5T1", "D6T1"),
+    "cortex A–D→E–H": (CORTEX, "cell_type", "A–D", "E–H"),
 }
 
 
@@ -149,43 +143,42 @@ class Data:
 
 
 @cache
-def data(folder: Path, name: str) -> Data:
-    file, halves = FILES[name]
-    adata = ad.read_h5ad(folder / file)
-    half_of = {batch: half for half, batches in halves.items() for batch in batches}
+def data(folder: Path, split: Split) -> Data:
+    adata = ad.read_h5ad(folder / split.file)
+    half_of = {batch: half for half, batches in split.batches.items() for batch in batches}
     adata.obs["half"] = adata.obs["batch"].astype(str).map(half_of)
     X = sp.csr_matrix(adata.X > 0, dtype=np.float32)
-    shared = np.all([X[(adata.obs["half"] == half).to_numpy()].sum(axis=0).A1 > 0 for half in halves], axis=0)
+    shared = np.all([X[(adata.obs["half"] == half).to_numpy()].sum(axis=0).A1 > 0 for half in split.batches], axis=0)
     return Data(adata, X[:, np.flatnonzero(shared)])
 
 
 @cache
-def embedded(folder: Path, name: str, n_latent: int, seed: int) -> np.ndarray:
-    adata = data(folder, name).adata.copy()
+def embedded(folder: Path, split: Split, n_latent: int, seed: int) -> np.ndarray:
+    adata = data(folder, split).adata.copy()
     sl.tl.cell_embeddings(adata, domain_key="half", n_latent=n_latent, rng=seed)
     return rotate_to_principal_axes(adata.obsm["X_scllmda"])
 
 
 @cache
-def beside(folder: Path, name: str, representation: str) -> np.ndarray:
-    X, rng = data(folder, name).open, np.random.default_rng(0)
+def beside(folder: Path, split: Split, representation: str) -> np.ndarray:
+    X, rng = data(folder, split).open, np.random.default_rng(0)
     if representation == "LSI":
         return lsi(X, n_components=30, max_depth_correlation=0.75, rng=rng)
     return spectral(X, n_components=30, rng=rng)
 
 
 @cache
-def mixed(folder: Path, name: str, n_latent: int, seed: int) -> np.ndarray:
+def mixed(folder: Path, split: Split, n_latent: int, seed: int) -> np.ndarray:
     from harmonypy import run_harmony
 
-    X = embedded(folder, name, n_latent, seed)
-    return np.asarray(run_harmony(X.T, data(folder, name).adata.obs[["half"]], "half", verbose=False).Z_corr)
+    X = embedded(folder, split, n_latent, seed)
+    return np.asarray(run_harmony(X.T, data(folder, split).adata.obs[["half"]], "half", verbose=False).Z_corr)
 
 
 @cache
-def graph(folder: Path, name: str, n_latent: int) -> sp.csr_matrix:
-    half = pd.factorize(data(folder, name).adata.obs["half"])[0]
-    return knn_graph(embedded(folder, name, n_latent, 0), half, N_NEIGHBORS)
+def graph(folder: Path, split: Split, n_latent: int) -> sp.csr_matrix:
+    half = pd.factorize(data(folder, split).adata.obs["half"])[0]
+    return knn_graph(embedded(folder, split, n_latent, 0), half, N_NEIGHBORS)
 
 
 @dataclass(frozen=True)
@@ -205,17 +198,17 @@ class Task:
 
 
 def make_task(folder: Path, name: str, variant: Variant) -> Task:
-    source, key, a, b = TASKS[name]
-    obs = data(folder, source).adata.obs
+    split, key, a, b = TASKS[name]
+    obs = data(folder, split).adata.obs
     known, new = (np.flatnonzero(obs["half"] == half) for half in (a, b))
     truth = obs[key].astype(str).to_numpy()
     classes, labels = np.unique(truth[known], return_inverse=True)
     embed = mixed if variant.harmony else embedded
-    cells = [embed(folder, source, variant.n_latent, seed)[:, : variant.n_dims] for seed in variant.seeds]
+    cells = [embed(folder, split, variant.n_latent, seed)[:, : variant.n_dims] for seed in variant.seeds]
     read = [normalize(X) if unit_length else X for X in cells for unit_length in variant.unit_length]
     classifiers = [c for c in variant.classifiers for _ in read] + [regression] * len(variant.beside)
-    read = read * len(variant.classifiers) + [beside(folder, source, other) for other in variant.beside]
-    edges = graph(folder, source, variant.n_latent)
+    read = read * len(variant.classifiers) + [beside(folder, split, other) for other in variant.beside]
+    edges = graph(folder, split, variant.n_latent)
     return Task(
         [X[known] for X in read],
         labels,
