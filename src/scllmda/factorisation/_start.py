@@ -53,8 +53,8 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     n_directions = n_most if n_most <= FEW else min(n_components + OVERSAMPLING, n_most)
     root = np.sqrt(margins.rate).astype(np.float32)[:, None]
     over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
-    basis: Float = rng.standard_normal((counts.shape[1], n_directions), dtype=np.float32)
     rules = [_LeastSquares(n_directions)] * len(margins.expected)
+    basis: Float = rng.standard_normal((counts.shape[1], n_directions), dtype=np.float32)
     basis *= root > 0
     for _ in range(N_PASSES):
         basis = over_root * _orthonormal(basis)

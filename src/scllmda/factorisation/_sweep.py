@@ -78,6 +78,9 @@ def sweep(
     n_views, k = len(means), len(rules[0].axes)
     keep = np.zeros(counts.shape[0], dtype=bool) if keep is None else keep
 
+    def zeros() -> list[Float]:
+        return [np.zeros(shape) for shape in ((n_views, k), (n_views, k, k), (k, k), (k, k))]
+
     def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[Sweep, Float]:
         rows, X = block
         cells = np.zeros((X.shape[0], k), dtype=np.float32)
@@ -97,9 +100,6 @@ def sweep(
                 weighted += moment
                 squares += w.T @ w
         return Sweep(X.T @ cells, grams, squares, weighted, cells[keep[rows]]), exposed
-
-    def zeros() -> list[Float]:
-        return [np.zeros(shape) for shape in ((n_views, k), (n_views, k, k), (k, k), (k, k))]
 
     pull, kept = np.zeros((counts.shape[1], k), dtype=np.float32), [np.zeros((0, k), dtype=np.float32)]
     exposed, grams, squares, weighted = zeros()
