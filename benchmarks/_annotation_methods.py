@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,7 +134,8 @@ def spectral(data: Data, *, select: bool = True) -> np.ndarray:
     return joint.obsm["X_spectral"]
 
 
-spectral_of_all_peaks = partial(spectral, select=False)
+def spectral_of_all_peaks(data: Data) -> np.ndarray:
+    return spectral(data, select=False)
 
 
 def peakvi(data: Data) -> np.ndarray:
@@ -316,13 +318,15 @@ def methods() -> dict[str, Method]:
     return methods_of_ours() | PEERS
 
 
-def annotate(reference: str, query: str, names: list[str], seed: int, epochs: int) -> dict[str, Any]:
+def annotate(
+    reference: str, query: str, names: list[str], seed: int, epochs: int, embeddings: str | None
+) -> dict[str, Any]:
     """Return the predictions of methods that share embedding and modules, each with its cost including that of both."""
     chosen = {name: methods()[name] for name in names}
     shared = next(iter(chosen.values()))
     data = Data(ad.read_h5ad(reference), ad.read_h5ad(query), seed, epochs)
     found: dict[str, Any] = {"versions": ", ".join(versions(shared.modules))}
-    W, cost = measured(lambda: None if shared.embed is None else shared.embed(data))
+    W, cost = embedded(shared, data, embeddings)
     before = cost["peak"] - cost["added"]
     for name, method in chosen.items():
         prediction, own = measured(partial(method.carry, data, W))
@@ -330,6 +334,23 @@ def annotate(reference: str, query: str, names: list[str], seed: int, epochs: in
         found[f"{name}:mb"] = max(cost["peak"], own["peak"]) - before
         found |= {f"{name}:{key}": np.asarray(v) for key, v in vars(prediction).items() if v is not None}
     return found
+
+
+def embedded(method: Method, data: Data, folder: str | None) -> tuple[np.ndarray | None, dict[str, float]]:
+    """Return the embedding and its cost, or those kept in a folder: tasks that differ in labels alone share them."""
+    if method.embed is None or folder is None:
+        return measured(lambda: None if method.embed is None else method.embed(data))
+    settings = [method.embed.__name__, data.seed, data.epochs, *versions(method.modules)]
+    digest = sha256(repr(settings).encode())
+    for adata in (data.reference, data.query):
+        digest.update(adata.X.indptr.tobytes() + adata.X.indices.tobytes())
+    path = Path(folder, f"{digest.hexdigest()}.npz")
+    if not path.exists():
+        W, cost = measured(partial(method.embed, data))
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, embedding=W, **cost)
+    with np.load(path) as kept:
+        return kept["embedding"], {key: kept[key].item() for key in kept.files if key != "embedding"}
 
 
 def versions(modules: tuple[str, ...]) -> list[str]:

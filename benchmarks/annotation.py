@@ -127,6 +127,7 @@ def run_task(options: argparse.Namespace, task: str, seed: int) -> None:
                 names=list(group),
                 seed=seed,
                 epochs=epochs,
+                embeddings=options.embeddings,
             )
             setting = {
                 "task": task,
@@ -205,6 +206,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--timeout", type=int, default=0, help="seconds that a process may take; 0 for any")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--embeddings", help="folder that keeps those of peers, for tasks that differ in labels alone")
     parser.add_argument("--scratch", type=Path, help="folder for files")
     options = parser.parse_args()
     if options.report:
