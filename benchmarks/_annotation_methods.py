@@ -234,7 +234,7 @@ def ingest(data: Data, _: None) -> Prediction:
 
     reference, query = data.reference.copy(), data.query.copy()
     for adata in (reference, query):
-        sc.pp.normalize_total(adata)
+        sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)
     sc.pp.pca(reference)
     sc.pp.neighbors(reference, n_neighbors=15)
