@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -12,6 +14,10 @@ class Split:
     """Of the two sides, by their names."""
     labels: tuple[str, ...] = ("cell_type",)
     """Columns, from fine to coarse."""
+
+    def sides(self, batch: pd.Series) -> pd.Series:
+        """Return the name of the side that each cell's batch is of."""
+        return batch.astype(str).map({b: side for side, batches in self.batches.items() for b in batches})
 
 
 GRANJA = Split(

@@ -171,7 +171,7 @@ def map_query(file: str, reference: str) -> dict[str, Any]:
 
 
 def fit_backed(file: str) -> dict[str, Any]:
-    import scanpy  # noqa: F401
+    import scanpy  # noqa: F401  the logger, before the clock starts
 
     import scllmda as sl
 
@@ -180,7 +180,7 @@ def fit_backed(file: str) -> dict[str, Any]:
 
 
 def fit_and_map_backed(file: str) -> dict[str, Any]:
-    import scanpy  # noqa: F401
+    import scanpy  # noqa: F401  the logger, before the clock starts
 
     import scllmda as sl
 
@@ -266,8 +266,7 @@ def splits(options: argparse.Namespace, part: str) -> Iterator[tuple[ad.AnnData,
     for path in options.files:
         if path.name in SPLITS:
             split, adata = SPLITS[path.name], read(path)
-            half_of = {batch: half for half, batches in split.batches.items() for batch in batches}
-            adata.obs["half"] = adata.obs["batch"].astype(str).map(half_of)
+            adata.obs["half"] = split.sides(adata.obs["batch"])
             heading(part, path, adata)
             yield adata, list(permutations(split.batches, 2)), list(split.labels)
 

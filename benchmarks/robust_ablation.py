@@ -145,8 +145,7 @@ class Data:
 @cache
 def data(folder: Path, split: Split) -> Data:
     adata = ad.read_h5ad(folder / split.file)
-    half_of = {batch: half for half, batches in split.batches.items() for batch in batches}
-    adata.obs["half"] = adata.obs["batch"].astype(str).map(half_of)
+    adata.obs["half"] = split.sides(adata.obs["batch"])
     X = sp.csr_matrix(adata.X > 0, dtype=np.float32)
     shared = np.all([X[(adata.obs["half"] == half).to_numpy()].sum(axis=0).A1 > 0 for half in split.batches], axis=0)
     return Data(adata, X[:, np.flatnonzero(shared)])

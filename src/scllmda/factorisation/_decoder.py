@@ -92,8 +92,9 @@ class CellMapper:
         """
         cells = np.zeros((X.shape[0], self._loadings.shape[1]), dtype=np.float32)
         for tile in tiles(len(cells)):
-            exposure = (X[tile] @ self._used).astype(np.float64) / (self._mass or 1)
-            pull = (X[tile] @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
+            part = X[tile]
+            exposure = (part @ self._used).astype(np.float64) / (self._mass or 1)
+            pull = (part @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
             scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
             cells[tile] = half_precision(_row_by_row(scores, self._shrinkage.axes.T))
         return cells
