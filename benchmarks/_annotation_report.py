@@ -73,7 +73,8 @@ def write_report(
         INTRODUCTION,
         "\n".join(machine(scored)),
         "## Labels carried over",
-        "Accuracy / macro-F1, the best of each column in bold; ± is the standard deviation over several seeds.",
+        "Accuracy / macro-F1, the best of each column in bold; ± is the standard deviation over several seeds, figures "
+        "without it are of one.",
         figure(docs, TRANSFER, scored, methods, shifted, "macro_f1", "Macro-F1", kinds),
     ]
     for group, names in tasks.items():
