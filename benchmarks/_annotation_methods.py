@@ -17,7 +17,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from _forks import serve
-from cell_embeddings import measured
+from cell_embeddings import PACKAGE, measured
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -96,9 +96,8 @@ def ours(method: str, data: Data, _: None) -> Prediction:
     )
 
 
-OURS = ("scllmda", "scanpy")
-NETWORKS = (*OURS, "torch_geometric.nn", "torch._dynamo")
-MODULES_OF_OURS = {"scllmda": NETWORKS, "seqalignatac": NETWORKS, "harmony_lr": (*OURS, "harmonypy")}
+NETWORKS = (*PACKAGE, "torch_geometric.nn", "torch._dynamo")
+MODULES_OF_OURS = {"scllmda": NETWORKS, "seqalignatac": NETWORKS, "harmony_lr": (*PACKAGE, "harmonypy")}
 DETERMINISTIC = ("lsi_knn", "lsi_lr", "spectral_lr", "nearest_centroid")
 
 
@@ -113,7 +112,7 @@ def methods_of_ours() -> dict[str, Method]:
             partial(ours, name),
             about=f"{row.description}; {row.citation}" if row.citation != "scllmda" else row.description,
             kind="ours" if name == "robust" else "baseline" if row.description.startswith("Baseline") else "published",
-            modules=MODULES_OF_OURS.get(name, OURS),
+            modules=MODULES_OF_OURS.get(name, PACKAGE),
             is_peer=False,
             is_seeded=name not in DETERMINISTIC,
         )
@@ -210,17 +209,24 @@ class OneVsRest(LogisticRegression):
         return self
 
 
+def log_normalised(data: Data) -> list[ad.AnnData]:
+    """Return reference and query with the same depth in all cells, 10,000."""
+    import scanpy as sc
+
+    both = [data.reference.copy(), data.query.copy()]
+    for adata in both:
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+    return both
+
+
 def celltypist(data: Data, _: None) -> Prediction:
     import celltypist as ct
-    import scanpy as sc
 
     ct.logger.set_level("ERROR")
     train = importlib.import_module("celltypist.train")
     train.LogisticRegression = OneVsRest
-    reference, query = data.reference.copy(), data.query.copy()
-    for adata in (reference, query):
-        sc.pp.normalize_total(adata, target_sum=1e4)
-        sc.pp.log1p(adata)
+    reference, query = log_normalised(data)
     model = ct.train(reference, labels=LABELS)
     result = ct.annotate(query, model=model, majority_voting=False)
     proba = result.probability_matrix
@@ -232,10 +238,7 @@ def celltypist(data: Data, _: None) -> Prediction:
 def ingest(data: Data, _: None) -> Prediction:
     import scanpy as sc
 
-    reference, query = data.reference.copy(), data.query.copy()
-    for adata in (reference, query):
-        sc.pp.normalize_total(adata, target_sum=1e4)
-        sc.pp.log1p(adata)
+    reference, query = log_normalised(data)
     sc.pp.pca(reference)
     sc.pp.neighbors(reference, n_neighbors=15)
     sc.tl.ingest(query, reference, obs=LABELS, embedding_method="pca")

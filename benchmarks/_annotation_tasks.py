@@ -77,7 +77,8 @@ def between_batches(
     """Return cells of one side as reference and of the other as query, without one type in the reference."""
     adata = ad.read_h5ad(folder / split.file)
     adata.obs[LABELS] = adata.obs[labels].astype(str)
-    sides = [adata[adata.obs["batch"].isin(chosen)] for chosen in split.batches.values()]
+    side_of = split.sides(adata.obs["batch"])
+    sides = [adata[side_of == side] for side in split.batches]
     reference, query = reversed(sides) if back else sides
     return Pair.of(reference[reference.obs[LABELS] != without], query)
 

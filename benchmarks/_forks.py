@@ -6,7 +6,6 @@ that it reads, a line of JSON, in a fork, and answers with how that ended.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cell_embeddings import THREADS
+from cell_embeddings import THREADS, load
 
 READY = "ready"
 
@@ -66,8 +65,7 @@ def serve(job: Callable[..., Mapping[str, Any]]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what packages print is no answer
     state = READY
     try:
-        for module in sys.argv[1:]:
-            importlib.import_module(module)
+        load(tuple(sys.argv[1:]))
     except ModuleNotFoundError as error:
         state = f"not installed: {error.name}"
     print(state, file=answers, flush=True)

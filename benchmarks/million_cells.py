@@ -24,7 +24,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from cell_embeddings import THREADS, measured, row, table
+from cell_embeddings import PACKAGE, THREADS, load, measured, row, table
 
 N_TYPES, N_DIMS = 20, 64
 SPREAD, SHIFT = 0.5, 0.3
@@ -62,8 +62,7 @@ def timed(function: Callable[..., Any], seconds: dict[str, float]) -> Callable[.
 
 
 def annotate(n_cells: int, method: str, epochs: int | None) -> None:
-    import scanpy  # noqa: F401  the logger, before the clock starts
-
+    load(PACKAGE)
     import scllmda as sl
     from scllmda.methods import _annotate_cells as stages
 
