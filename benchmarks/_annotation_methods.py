@@ -140,10 +140,22 @@ def spectral_of_all_peaks(data: Data) -> np.ndarray:
 def peakvi(data: Data) -> np.ndarray:
     import scvi
 
+    return latent(data, scvi.model.PEAKVI)
+
+
+def poissonvi(data: Data) -> np.ndarray:
+    import scvi
+
+    return latent(data, scvi.external.POISSONVI)
+
+
+def latent(data: Data, network: Any) -> np.ndarray:
+    import scvi
+
     scvi.settings.seed = data.seed
     joint = data.joint()
-    scvi.model.PEAKVI.setup_anndata(joint, batch_key=DOMAIN)
-    model = scvi.model.PEAKVI(joint)
+    network.setup_anndata(joint, batch_key=DOMAIN)
+    model = network(joint)
     model.train(max_epochs=data.epochs, accelerator="cpu", enable_progress_bar=False)
     return model.get_latent_representation()
 
@@ -245,6 +257,77 @@ def ingest(data: Data, _: None) -> Prediction:
     return Prediction(query.obs[LABELS].to_numpy(str))
 
 
+def cellmapper_on_lsi(data: Data, _: None) -> Prediction:
+    import muon as mu
+
+    joint = data.joint()
+    mu.atac.pp.tfidf(joint, scale_factor=1e4)
+    mu.atac.tl.lsi(joint, n_comps=min(50, min(joint.shape) - 1))
+    W = joint.obsm["X_lsi"][:, 1:]  # the first is depth
+    reference, query = data.reference.copy(), data.query.copy()
+    reference.obsm["X_lsi"], query.obsm["X_lsi"] = W[: data.reference.n_obs], W[data.reference.n_obs :]
+    return mapped_by_cellmapper(reference, query, use_rep="X_lsi")
+
+
+def cellmapper_on_cca(data: Data, _: None) -> Prediction:
+    reference, query = log_normalised(data)
+    n_comps = min(50, min(reference.n_obs, *query.shape) - 1)
+    return mapped_by_cellmapper(reference, query, n_comps=n_comps, fallback_representation="fast_cca")
+
+
+def mapped_by_cellmapper(reference: ad.AnnData, query: ad.AnnData, **given: Any) -> Prediction:
+    """Carry labels over as `CellMapper.map` does by default, keeping the probabilities."""
+    import cellmapper as cm
+
+    cm.logging.logger.setLevel("ERROR")
+    reference.obs[LABELS] = reference.obs[LABELS].astype("category")
+    mapper = cm.CellMapper(query, reference)
+    mapper.compute_neighbors(n_neighbors=min(30, reference.n_obs, query.n_obs), **given)
+    mapper.compute_mapping_matrix()
+    proba = mapper.map_obs(LABELS, return_probabilities=True)
+    dense = proba.sparse.to_dense().to_numpy()
+    return Prediction(query.obs[f"{LABELS}_pred"].to_numpy(str), dense, proba.columns.to_numpy(str))
+
+
+def epipack(data: Data, _: None) -> Prediction:
+    """Follow the package's tutorials but for the epochs; log-normalised counts stand in for the scores of genes."""
+    import epipackpy as ep
+    import torch
+
+    torch.manual_seed(data.seed)
+    np.random.seed(data.seed)  # noqa: NPY002, which it draws from
+    normalised = [adata.X.toarray() for adata in log_normalised(data)]
+    peaks = []
+    for adata in (data.reference, data.query):
+        of_peaks = ep.ml.Peak_Model(adata.X.toarray(), device="cpu")
+        of_peaks.train_model(nepochs=data.epochs)
+        peaks.append(of_peaks.get_z().detach().numpy())
+    batches = [np.zeros(adata.n_obs, dtype=int) for adata in (data.reference, data.query)]
+    settings: dict[str, Any] = {"use_batch_norm": False, "use_layer_norm": True, "device": "cpu", "reg_mmd": 10}
+    network = ep.ml.PEIVI(normalised[0], peaks[0], batches[0], reg_rec=1, reg_z_l2=1, **settings)
+    network.train_model(pre_train_epoch=data.epochs // 2, nepochs=data.epochs)
+    known = network.get_latent()
+    mapping = ep.ml.PEIVI_MAPPING(
+        normalised[1], peaks[1], batches[1], known, reg_mmd_inter=100, reg_rec=0.1, reg_z_l2=0.1, **settings
+    )
+    mapping = ep.ml.query_model_initial(
+        mapping, network.state_dict(), query_batch_num=1, gene_feature_num=data.query.n_vars
+    )
+    mapping.train_model(nepochs=data.epochs)
+    classes, codes = np.unique(data.labels, return_inverse=True)
+    model = ep.ml.Classifier(known, codes, hidden_num=64, batchnorm=False, device="cpu")
+    model.train_model(nepochs=data.epochs)
+    model.eval()
+    with torch.no_grad():
+        of_known, of_new = (model.inference(torch.FloatTensor(z)) for z in (known, mapping.get_latent()))
+    proba = torch.softmax(of_new["class_z"], dim=1).numpy()
+    spaces = [found["cls_latent"].numpy() for found in (of_known, of_new)]
+    rejected = np.zeros(data.query.n_obs, dtype=bool)
+    remote, share = ep.ml.Global_oor_detector(*spaces, codes, proba.argmax(axis=1)).annotate(confidence_threshold=0.01)
+    rejected[remote] = True
+    return Prediction(classes[proba.argmax(axis=1)], proba, classes, 1 - np.asarray(share), rejected)
+
+
 class Annotated(Exception):
     """The labels are written, and what follows is not needed."""
 
@@ -271,6 +354,7 @@ def mingle(data: Data, _: None) -> Prediction:
 
 SPECTRAL = {"embed": spectral, "modules": ("snapatac2",)}
 PEAKVI: dict[str, Any] = {"embed": peakvi, "modules": ("scvi",), "is_seeded": True, "trains": True}
+POISSONVI: dict[str, Any] = PEAKVI | {"embed": poissonvi, "modules": ("scvi", "scvi.external")}
 PEERS = {
     "SnapATAC2 + LR": Method(
         logistic_regression, "Spectral embedding of the selected peaks, standardised, logistic regression", **SPECTRAL
@@ -297,6 +381,24 @@ PEERS = {
     "CellTypist": Method(
         celltypist, "Logistic regression, a class against the rest, on log-normalised counts", modules=("celltypist",)
     ),
+    "CellMapper, LSI": Method(
+        cellmapper_on_lsi,
+        "LSI of both without the first dimension, 30 nearest cells with Gaussian weights",
+        modules=("cellmapper", "muon", "scanpy"),
+    ),
+    "CellMapper, CCA": Method(
+        cellmapper_on_cca,
+        "Its CCA of log-normalised counts, 30 nearest cells with Gaussian weights",
+        modules=("cellmapper", "scanpy"),
+    ),
+    "EpiPack": Method(
+        epipack,
+        "Autoencoders of the peaks, a variational one of the reference, the query mapped to it, a network as "
+        "classifier; on log-normalised counts of peaks, for want of genes",
+        modules=("epipackpy", "scanpy"),
+        is_seeded=True,
+        trains=True,
+    ),
     "MINGLE": Method(
         mingle,
         "Contrastive network and graph convolutions, without its interpretation; no probabilities",
@@ -307,6 +409,11 @@ PEERS = {
         logistic_regression, "Latent space with the domain as batch, standardised, logistic regression", **PEAKVI
     ),
     "PeakVI + kNN": Method(nearest_neighbours, "Latent space with the domain as batch, 15 nearest cells", **PEAKVI),
+    "PoissonVI + LR": Method(
+        logistic_regression,
+        "Latent space with the domain as batch, of counts that are open or closed, standardised, logistic regression",
+        **POISSONVI,
+    ),
     "SCANVI": Method(
         scanvi,
         "From scVI (2 layers, Poisson) with the domain as batch, then a fifth of its epochs with labels",

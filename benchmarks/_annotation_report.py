@@ -10,7 +10,13 @@ import pandas as pd
 
 PAGE, FIGURES = "benchmarks.md", "figures"
 TRANSFER, NOVELTY = "benchmarks_transfer.png", "benchmarks_novelty.png"
-TITLES = {"real": "Real data", "simulated": "Simulated data", "novelty": "A type that the reference lacks"}
+TITLES = {
+    "real": "Real data",
+    "studies": "From study to study",
+    "peaks": "Few peaks in common",
+    "simulated": "Simulated data",
+    "novelty": "A type that the reference lacks",
+}
 KINDS = {"ours": "ours", "published": "published methods", "baseline": "baselines"}
 COLORS = {"ours": "#D55E00", "published": "#0072B2", "baseline": "#777777"}  # Okabe and Ito's, told apart by all
 NONE = "–"
@@ -41,6 +47,9 @@ type the reference has; the macro-F1 runs over true ∪ predicted types.
 | cortex | SNARE-seq of mouse cortex, from four libraries to four others; 23 types, few open peaks per cell |
 | cell lines | sciATAC → Fluidigm C1, which have one of the types in common; the other two of the query are novel |
 | granja without … | bone marrow, coarse types, one of which the reference lacks |
+| granja split N types | 2,000 cells of a donor → 2,000 of these types of the other, with N peaks in common |
+| schep → …, cell lines → schep | two studies of cell lines with their own peaks; some types of the query are novel |
+| granja … → pbmc | bone marrow → 150 cells of blood on 49 shared peaks; its T cells are CD4 or CD8 of the marrow |
 | sim no shift | simulated, both alike but for the draw |
 | sim fewer types | the query has three of the eight types |
 | sim platform | depth, biases and proportions differ by `shift` |

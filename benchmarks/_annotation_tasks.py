@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from _annotation_methods import LABELS
-from _real_data import CELL_LINES, CORTEX, GRANJA, Split
+from _real_data import (
+    CELL_LINES,
+    CORTEX,
+    GRANJA,
+    LINES,
+    LINES_SCIATAC,
+    MARROW,
+    PBMC,
+    PBMC_OF_MARROW,
+    PBMC_ON_MARROW_PEAKS,
+    SCHEP,
+    Side,
+    Split,
+)
 from cell_embeddings import open_somewhere
 
 import scllmda as sl
 
-REAL, SIMULATED, NOVELTY = "real", "simulated", "novelty"
+REAL, SIMULATED, NOVELTY, PEAKS, STUDIES = "real", "simulated", "novelty", "peaks", "studies"
 
 
 @dataclass(frozen=True)
@@ -28,18 +42,24 @@ class Pair:
     """Without any column of `.obs`."""
     truth: np.ndarray
     """(n_query,) labels of the query."""
+    scored_as: Mapping[str, str] = field(default_factory=dict)
+    """The label of the query that a label of the reference counts as, where it is another."""
 
     @classmethod
-    def of(cls, reference: ad.AnnData, query: ad.AnnData) -> Pair:
+    def of(cls, reference: ad.AnnData, query: ad.AnnData, scored_as: Mapping[str, str] | None = None) -> Pair:
         """Keep of two objects what methods may see: open or closed, peaks, sequences, the reference's labels."""
         truth = query.obs[LABELS].to_numpy(str)
         reference, query = bare(reference, [LABELS]), bare(query, [])
-        return cls(reference, query, truth)
+        return cls(reference, query, truth, scored_as or {})
 
     @property
     def is_known(self) -> np.ndarray:
         """(n_query,) whether the reference has a cell's type."""
-        return np.isin(self.truth, self.reference.obs[LABELS].to_numpy(str))
+        return np.isin(self.truth, self.as_scored(self.reference.obs[LABELS]))
+
+    def as_scored(self, labels: np.ndarray | pd.Series) -> np.ndarray:
+        """Return labels of the reference as the query has them."""
+        return np.array([self.scored_as.get(label, label) for label in labels], dtype=object)
 
     def on_shared_peaks(self) -> tuple[ad.AnnData, ad.AnnData, np.ndarray]:
         """Return both on the reference's peaks that are open in both, and the query's cells with an open peak."""
@@ -66,9 +86,9 @@ class Task:
     """(folder of the data, seed) → pair."""
 
     @property
-    def is_simulated(self) -> bool:
+    def is_drawn(self) -> bool:
         """Whether the seed also makes the data."""
-        return self.group == SIMULATED
+        return self.group in (SIMULATED, PEAKS)
 
 
 def between_batches(
@@ -81,6 +101,31 @@ def between_batches(
     sides = [adata[side_of == side] for side in split.batches]
     reference, query = reversed(sides) if back else sides
     return Pair.of(reference[reference.obs[LABELS] != without], query)
+
+
+def between_files(
+    folder: Path, seed: int, *, reference: Side, query: Side, scored_as: Mapping[str, str] | None = None
+) -> Pair:
+    return Pair.of(reference.read(folder), query.read(folder), scored_as)
+
+
+def split_peaks(
+    folder: Path, seed: int, *, reference: Side, query: Side, n_shared: int, types: tuple[str, ...], n_cells: int
+) -> Pair:
+    """Return some cells of two sides, each on `n_shared` peaks of both and on half of the others, all drawn.
+
+    The query has cells of `types` alone, or of all if there are none given. The reference and the order of the peaks
+    are the same for any of them.
+    """
+    rng = np.random.default_rng(seed)
+    known, new = reference.read(folder), query.read(folder)
+    peaks = rng.permutation(known.n_vars)
+    shared, rest = peaks[:n_shared], peaks[n_shared:]
+    of_known, of_new = (np.sort(np.concatenate([shared, rest[i::2]])) for i in (0, 1))
+    known = known[np.sort(rng.permutation(known.n_obs)[:n_cells])]
+    candidates = np.flatnonzero(new.obs[LABELS].isin(types)) if types else np.arange(new.n_obs)
+    new = new[np.sort(rng.permutation(candidates)[:n_cells])]
+    return Pair.of(known[:, of_known], new[:, of_new])
 
 
 def simulated(folder: Path, seed: int, **given: Any) -> Pair:
@@ -111,6 +156,8 @@ PLENTY = 6
 """Times as many cells are simulated as are drawn for a shift of proportions."""
 
 COARSE = GRANJA.labels[1]
+SPLIT = {"reference": MARROW["D5T1"], "query": MARROW["D6T1"], "n_cells": 2000}
+SPLIT_TYPES = ("all", "B", "Mono", "NK", "CD4+CD8")
 TASKS = {
     "granja-fine D6T1→D5T1": Task(REAL, partial(between_batches, split=GRANJA)),
     "granja-fine D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, back=True)),
@@ -128,5 +175,23 @@ TASKS = {
             NOVELTY, partial(between_batches, split=GRANJA, labels=COARSE, without=left_out)
         )
         for left_out in ("B", "NK", "Pre.B", "Mono")
+    },
+    **{
+        f"granja split {n} {types}": Task(
+            PEAKS,
+            partial(split_peaks, **SPLIT, n_shared=n, types=() if types == "all" else tuple(types.split("+"))),
+        )
+        for n in (500, 2000, 5000)
+        for types in SPLIT_TYPES
+    },
+    "schep → cell lines": Task(STUDIES, partial(between_files, reference=SCHEP, query=LINES)),
+    "schep → sciATAC": Task(STUDIES, partial(between_files, reference=SCHEP, query=LINES_SCIATAC)),
+    "cell lines → schep": Task(STUDIES, partial(between_files, reference=LINES, query=SCHEP)),
+    **{
+        f"granja {donor} → pbmc{how}": Task(
+            STUDIES, partial(between_files, reference=MARROW[donor], query=blood, scored_as=PBMC_OF_MARROW)
+        )
+        for how, blood in (("", PBMC), (", its fragments on the reference's peaks", PBMC_ON_MARROW_PEAKS))
+        for donor in ("D5T1", "D6T1")
     },
 }

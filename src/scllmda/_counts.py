@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class CountBlocks:
     read: Callable[[NDArray[np.intp]], sp.csr_matrix]
     """Canonical CSR float32 of the rows at given positions, increasing."""
     block_size: int = BLOCK_SIZE
+    in_memory: bool = False
+    """Whether rows can be read in any order, from memory."""
 
     def __iter__(self) -> Iterator[sp.csr_matrix]:
         """Pass over the rows once."""
@@ -36,7 +38,7 @@ class CountBlocks:
 
     def binary(self) -> CountBlocks:
         """Return 1 where a peak is open."""
-        return CountBlocks(self.shape, lambda rows: _binary(self.read(rows)), self.block_size)
+        return replace(self, read=lambda rows: _binary(self.read(rows)))
 
     def onto(self, assignment: sp.csr_matrix) -> CountBlocks:
         """Return the counts summed over peaks, by a matrix (n_peaks, n_others)."""
@@ -46,7 +48,7 @@ class CountBlocks:
             X.sort_indices()
             return X
 
-        return CountBlocks((self.shape[0], assignment.shape[1]), read, self.block_size)
+        return replace(self, shape=(self.shape[0], assignment.shape[1]), read=read)
 
     def widen(self, n_peaks: int) -> CountBlocks:
         """Return the counts followed by peaks that are open nowhere."""
@@ -55,11 +57,11 @@ class CountBlocks:
             X = self.read(rows)
             return sp.csr_matrix((X.data, X.indices, X.indptr), shape=(len(rows), n_peaks))
 
-        return CountBlocks((self.shape[0], n_peaks), read, self.block_size)
+        return replace(self, shape=(self.shape[0], n_peaks), read=read)
 
     def take(self, cells: NDArray[np.intp]) -> CountBlocks:
-        """Return some cells, at increasing positions."""
-        return CountBlocks((len(cells), self.shape[1]), lambda rows: self.read(cells[rows]), self.block_size)
+        """Return some cells, at increasing positions or, where they are in memory, at any."""
+        return replace(self, shape=(len(cells), self.shape[1]), read=lambda rows: self.read(cells[rows]))
 
     def above(self, other: CountBlocks) -> CountBlocks:
         """Return these cells followed by others, on the same peaks."""
@@ -70,7 +72,15 @@ class CountBlocks:
             parts = [part.read(chosen) for part, chosen in ((self, mine), (other, others)) if len(chosen)]
             return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts))
 
-        return CountBlocks((n + other.shape[0], self.shape[1]), read, self.block_size)
+        both = self.in_memory and other.in_memory
+        return replace(self, shape=(n + other.shape[0], self.shape[1]), read=read, in_memory=both)
+
+    def ready(self) -> CountBlocks:
+        """Return the same, worked out once and for all if it is in memory."""
+        if not self.in_memory or self.shape[0] == 0:
+            return self
+        X = self.read(np.arange(self.shape[0]))
+        return replace(self, read=lambda rows: X[_as_slice(rows)])
 
 
 def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = BLOCK_SIZE) -> CountBlocks:
@@ -100,7 +110,7 @@ def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = 
         if hasattr(X, "to_memory"):
             logg.warning("The counts are stored by columns (CSC): taken to memory. Store them by rows to stream them.")
         in_memory = _validated(_to_memory(X))
-        return CountBlocks(adata.shape, lambda rows: in_memory[_as_slice(rows)], block_size)
+        return CountBlocks(adata.shape, lambda rows: in_memory[_as_slice(rows)], block_size, in_memory=True)
     # Dense arrays on disk are much larger than what is open in them.
     dense = not hasattr(X, "to_memory") and not hasattr(X, "compute")
     at_once = max(1, DENSE_ENTRIES // max(adata.n_vars, 1)) if dense else block_size
@@ -167,7 +177,7 @@ def _binary(X: sp.csr_matrix) -> sp.csr_matrix:
 
 def _as_slice(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     """Return consecutive rows as a slice, which every kind of array reads fastest."""
-    consecutive = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)
+    consecutive = len(rows) > 0 and bool((np.diff(rows) == 1).all())
     return slice(int(rows[0]), int(rows[-1]) + 1) if consecutive else rows
 
 

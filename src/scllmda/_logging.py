@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
+
+RESULT = logging.WARNING + 1
+"""Level of what a call found: shown by default, as warnings are, without being one."""
 
 
 def info(message: str, *, time: datetime | None = None, deep: str | None = None) -> datetime:
@@ -10,6 +14,14 @@ def info(message: str, *, time: datetime | None = None, deep: str | None = None)
     from scanpy import logging as logg
 
     return logg.info(message, time=time, deep=deep)
+
+
+def result(message: str) -> datetime:
+    """Log what a call found, shown by default (``scanpy.settings.verbosity >= 1``), as "scllmda: …"."""
+    from scanpy import settings
+
+    logging.addLevelName(RESULT, "scllmda")
+    return settings._root_logger.log(RESULT, message)
 
 
 def warning(message: str) -> datetime:

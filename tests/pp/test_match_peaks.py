@@ -84,7 +84,7 @@ def test_a_query_peak_is_matched_once(reference: AnnData) -> None:
 
 @pytest.mark.parametrize("mode", ["sum", "best"])
 def test_equal_names_need_no_comparison(reference: AnnData, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("scllmda.pp._pair_peaks.peak_intervals")
+    monkeypatch.delattr("scllmda._peak_pairs.peak_intervals")
     matched = match_peaks(on(REFERENCE[::-1]), reference, mode=mode)
     assert matched.X.toarray().tolist() == [[3, 2, 1], [6, 5, 4]]
     assert not {"expected_by_chance", "n_lifted"} & set(matched.uns["match_peaks"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,19 +9,32 @@ Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
 Found = tuple[Float, Codes]
 
-FEWEST_CELLS = 10
-"""Of a class, in reference and query each, for its distances to say how far the two domains are apart."""
-SHIFT_QUANTILE = 0.25
-"""Of the classes' shifts: what most classes share is between the domains, what a few have is novel."""
+
+@dataclass(frozen=True)
+class NoveltyRecipe:
+    """Constants of novelty and rejection."""
+
+    n_dims: int = 16
+    """Leading dimensions in which novelty is a distance; in more of them noise drowns it."""
+    restart: float = 0.2
+    """Weight of a cell's own distance against its neighbours'."""
+    fewest_cells: int = 10
+    """Of a class, in reference and query each, for its distances to say how far the two domains are apart."""
+    shift_quantile: float = 0.25
+    """Of the classes' shifts: what most classes share is between the domains, what a few have is novel."""
+    large_shift: float = 2.0
+    """Above it a warning is given: between donors of one platform it was 1.0 to 1.1."""
 
 
-def remoteness(among: Found, away: Found) -> tuple[Float, Float]:
+def remoteness(among: Found, again: Found, away: Found) -> tuple[Float, Float]:
     """Return how remote each cell is from the reference's cells, by two measures.
 
     Parameters
     ----------
     among
         (n_reference, k) distances and indices of the reference cells nearest to each, itself not counted.
+    again
+        (n_reference, k) the same of the reference cells as if they were of the query.
     away
         (n_query, k) distances and indices of the reference cells nearest to each query cell, as many.
 
@@ -34,14 +49,15 @@ def remoteness(among: Found, away: Found) -> tuple[Float, Float]:
         distance, around = _mean(found[0]), _mean(own[found[1]])
         return np.column_stack([distance, np.divide(distance, around, out=np.ones_like(distance), where=around > 0)])
 
-    return with_ratio(among), with_ratio(away)
+    return with_ratio(again), with_ratio(away)
 
 
-def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes) -> Float:
+def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes, recipe: NoveltyRecipe) -> Float | None:
     """Return by what factor most classes of the query are more remote than those of the reference, by each measure.
 
     A platform makes all cells of a query more remote: the shift is what three quarters of the classes that both have
     are more remote by, as ratios of medians, at least 1. A query without any class of the reference looks the same.
+    None where no class has enough cells to tell.
 
     Parameters
     ----------
@@ -53,15 +69,17 @@ def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes) ->
         (n_reference,) class codes.
     predicted
         (n_query,) class codes.
+    recipe
+        Constants.
     """
     ratios = []
     for c in np.unique(labels):
         known, found = own[labels == c], foreign[predicted == c]
-        if min(len(known), len(found)) >= FEWEST_CELLS and np.median(known, axis=0).all():
+        if min(len(known), len(found)) >= recipe.fewest_cells and np.median(known, axis=0).all():
             ratios.append(np.median(found, axis=0) / np.median(known, axis=0))
     if not ratios:
-        return np.ones(own.shape[1])
-    return np.maximum(1.0, np.quantile(ratios, SHIFT_QUANTILE, axis=0))
+        return None
+    return np.maximum(1.0, np.quantile(ratios, recipe.shift_quantile, axis=0))
 
 
 def novelty(own: Float, foreign: Float) -> tuple[Float, Float]:

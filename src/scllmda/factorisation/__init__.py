@@ -5,8 +5,9 @@ Holds the factorisation and the mapping of new cells on sparse arrays (numpy, sc
 
 from __future__ import annotations
 
-from ._blocks import Blocks, InMemory
+from ._blocks import Blocks, InMemory, with_rows
 from ._decoder import CellMapper, Decoder
+from ._evidence import Evidence, Thinned, chance_to_match, evidence
 from ._fit import Factorisation, fit
 from ._margins import Margins, margins, open_counts
 from ._sequence_prior import SequencePrior, tells_peaks_apart
@@ -16,13 +17,18 @@ __all__ = [
     "Blocks",
     "CellMapper",
     "Decoder",
+    "Evidence",
     "Factorisation",
     "InMemory",
     "Margins",
     "SequencePrior",
+    "Thinned",
+    "chance_to_match",
+    "evidence",
     "fit",
     "in_order",
     "margins",
     "open_counts",
     "tells_peaks_apart",
+    "with_rows",
 ]

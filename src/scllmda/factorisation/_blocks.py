@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 
 class Blocks(Protocol):
@@ -16,6 +18,9 @@ class Blocks(Protocol):
 
     def __iter__(self) -> Iterator[sp.csr_matrix]:
         """Pass over the rows once."""
+
+    def take(self, cells: NDArray[np.intp]) -> Blocks:
+        """Return some cells, at increasing positions."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class InMemory:
     def __iter__(self) -> Iterator[sp.csr_matrix]:
         """Pass over the rows once."""
         yield self.X
+
+    def take(self, cells: NDArray[np.intp]) -> InMemory:
+        """Return some cells."""
+        return InMemory(self.X[cells])
 
 
 def with_rows(counts: Blocks) -> Iterator[tuple[slice, sp.csr_matrix]]:

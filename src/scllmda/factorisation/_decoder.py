@@ -56,6 +56,27 @@ class Decoder:
             evidence=np.concatenate([self.evidence, np.zeros(len(rate), dtype=np.float32)]),
         )
 
+    def pull_of_itself(self, X: sp.csr_matrix, cells: Float) -> Float:
+        """Return the part of the cells' pull (n_cells, k) that is their own doing.
+
+        Loadings that were fitted to a cell are pulled to where it is, and pull it there in turn, the more the rarer the
+        peak: a new cell has nothing like it. Without cell j, the loadings of peak i lack (rate_i G + T⁻¹)⁻¹ x_ij w_j,
+        with G ``cell_gram`` and T ``peak_covariance``, and so its pull lacks the sum of x_ij times that (where expected
+        counts are small against 1).
+
+        Parameters
+        ----------
+        X
+            (n_cells, n_peaks): counts, all or some of those that the loadings were fitted to.
+        cells
+            (n_cells, k): w of the cells, as fitted.
+        """
+        posterior = Shrinkage(self.cell_gram, self.peak_covariance)
+        variance = posterior.variance(self.evidence.astype(np.float64)) * (self.evidence > 0)[:, None]
+        own = X @ variance.astype(np.float32)
+        own *= cells @ posterior.axes.astype(np.float32)
+        return own @ posterior.axes.T
+
     def gram(self, expected: Float) -> Float:
         """Return Σ ``expected`` (n_peaks,) × E[loadings loadingsᵀ], (k, k): the design of a cell per unit exposure."""
         spread = Shrinkage(self.cell_gram, self.peak_covariance).covariance(self.evidence, expected)
@@ -90,12 +111,25 @@ class CellMapper:
 
         Zero for cells without evidence.
         """
-        cells = np.zeros((X.shape[0], self._loadings.shape[1]), dtype=np.float32)
-        for tile in tiles(len(cells)):
+        return self.embed(*self.evidence(X))
+
+    def evidence(self, X: sp.csr_matrix) -> tuple[Float, Float]:
+        """Return what counts (n_cells, n_peaks) say of cells: their pull (n_cells, k) and their exposure (n_cells,).
+
+        The pull is (counts − expected) @ loadings. Both can be added up: what several cells say together is their sum.
+        """
+        pull, exposed = np.zeros((X.shape[0], self._loadings.shape[1])), np.zeros(X.shape[0])
+        for tile in tiles(len(pull)):
             part = X[tile]
-            exposure = (part @ self._used).astype(np.float64) / (self._mass or 1)
-            pull = (part @ self._loadings).astype(np.float64) - exposure[:, None] * self._mean
-            scores = _row_by_row(pull, self._shrinkage.axes) * self._shrinkage.variance(exposure)
+            exposed[tile] = (part @ self._used).astype(np.float64) / (self._mass or 1)
+            pull[tile] = (part @ self._loadings).astype(np.float64) - exposed[tile, None] * self._mean
+        return pull, exposed
+
+    def embed(self, pull: Float, exposure: Float) -> NDArray[np.float32]:
+        """Return the posterior means (n_cells, k), of half precision, given evidence."""
+        cells = np.zeros(pull.shape, dtype=np.float32)
+        for tile in tiles(len(cells)):
+            scores = _row_by_row(pull[tile], self._shrinkage.axes) * self._shrinkage.variance(exposure[tile])
             cells[tile] = half_precision(_row_by_row(scores, self._shrinkage.axes.T))
         return cells
 

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._blocks import Blocks, with_rows
+from ._chance import scramble, with_chance
 from ._margins import Margins
 
 Float = NDArray[np.floating]
@@ -46,6 +47,11 @@ class HeldOut:
         for rows, X in with_rows(self.all):
             held_out = self.counts[rows]
             yield X - held_out if held_out.nnz else X
+
+    def take(self, cells: NDArray[np.intp]) -> HeldOut:
+        """Return some cells, at increasing positions."""
+        of_cells = replace(self.margins, exposure=self.margins.exposure[cells], view=self.margins.view[cells])
+        return HeldOut(self.all.take(cells), of_cells, self.counts[cells], self.exposure[cells])
 
     @property
     def margins_of_rest(self) -> Margins:
@@ -88,15 +94,12 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
         Their independence model.
     """
     used = margins.rate > 0
-    of_peak = np.zeros(counts.shape[1], dtype=np.uint64)
-    for X in counts:
-        is_open = _is_open(X, used)
-        of_peak += is_open.T @ _hash(is_open @ used.astype(np.uint64))
+    of_peak = keys_of_peaks(counts, used)
     held_out, share = [sp.csr_matrix((0, counts.shape[1]), dtype=np.float32)], [np.zeros(0)]
     for X in counts:
-        of_cell = np.repeat(_hash(_is_open(X, used) @ of_peak), np.diff(X.indptr))
-        drawn = _with_chance(MOST_CELLS / counts.shape[0], of_cell)
-        drawn &= _with_chance(SHARE, _hash(of_cell ^ of_peak[X.indices])) & used[X.indices]
+        of_cell = np.repeat(scramble(_is_open(X, used) @ of_peak), np.diff(X.indptr))
+        drawn = with_chance(MOST_CELLS / counts.shape[0], of_cell)
+        drawn &= with_chance(SHARE, scramble(of_cell ^ of_peak[X.indices])) & used[X.indices]
         part = X.copy()
         part.data *= drawn
         part.eliminate_zeros()
@@ -106,17 +109,18 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
     return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(share) * margins.exposure)
 
 
+def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return (n_peaks,) a key of each peak, made of the depths of the cells that it is open in.
+
+    It depends on what the counts say alone, not on the order of cells and peaks; peaks that are not ``used`` have 0.
+    """
+    of_peak = np.zeros(counts.shape[1], dtype=np.uint64)
+    for X in counts:
+        is_open = _is_open(X, used)
+        of_peak += is_open.T @ scramble(is_open @ used.astype(np.uint64))
+    return of_peak
+
+
 def _is_open(X: sp.csr_matrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
     """Return whether a peak that is used is open; exact sums, whatever their order."""
     return sp.csr_matrix((used[X.indices].astype(np.uint64), X.indices, X.indptr), shape=X.shape)
-
-
-def _hash(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return keys so scrambled that they may pass for random: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
-
-
-def _with_chance(chance: float, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    return keys.astype(np.float64) < chance * 2.0**64

@@ -15,6 +15,11 @@ Float = NDArray[np.floating]
 N_SCALINGS = 50
 """Rounds of iterative proportional fitting; one is exact where all cells are seen through the same peaks."""
 
+ENOUGH_EXPECTED = 50.0
+"""Counts that a domain would have on a peak, by the other domains' base rates, for none at all to be its platform's
+doing. Types open a peak up to some ten times less often than the mix of types does: five counts are left to expect
+then, all of which are missed by chance once in 150 times."""
+
 
 @dataclass(frozen=True)
 class Margins:
@@ -47,8 +52,9 @@ def margins(
 ) -> Margins:
     """Fit the independence model.
 
-    A peak is evidence on the cells of the domains that measured it, if it is open in some cell of each of them: a peak
-    that one platform could have called and never did says which platform a cell is from, not what it is.
+    A peak is evidence on the cells of the domains that measured it, also where it is closed in all of them: in ten
+    cells, or in cells of one type, that is what they are. But where a domain should have had ``ENOUGH_EXPECTED`` counts
+    and has none, its platform cannot see the peak: it says which platform a cell is from, and is no evidence at all.
 
     Parameters
     ----------
@@ -66,7 +72,7 @@ def margins(
     domain = np.zeros(n_cells, dtype=np.intp) if domain is None else domain
     per_domain, depth = open_counts(counts, domain)
     measured = np.ones(per_domain.shape, dtype=bool) if measured is None else measured
-    used = np.all((per_domain > 0) | ~measured, axis=0) & np.any(measured, axis=0)
+    used = ~_silenced(per_domain, measured).any(axis=0) & (per_domain > 0).any(axis=0)
     if (per_domain[:, ~used] > 0).any():
         depth = np.concatenate([X @ used.astype(np.float64) for X in counts])
     if batch is not None:
@@ -82,6 +88,18 @@ def margins(
     exposure = depth / np.where(mass > 0, mass, 1)[view]
     expected = seen * rate if batch is None else per_view / np.where(exposed > 0, exposed, 1)[:, None]
     return Margins(exposure, rate, view, expected)
+
+
+def _silenced(per_domain: Float, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (n_domains, n_peaks) whether a domain measured a peak that it has no count of, and should have many."""
+    silenced = np.zeros(per_domain.shape, dtype=bool)
+    for d, own in enumerate(per_domain):
+        others = per_domain.sum(axis=0) - own
+        # Depths are compared on what both measured.
+        both = measured[d] & np.delete(measured, d, axis=0).any(axis=0)
+        depth = own[both].sum() / max(others[both].sum(), 1)
+        silenced[d] = measured[d] & (own == 0) & (others * depth >= ENOUGH_EXPECTED)
+    return silenced
 
 
 def open_counts(counts: Blocks, codes: NDArray[np.integer]) -> tuple[Float, Float]:

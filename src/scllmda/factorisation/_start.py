@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
+from ._chance import normal
+from ._held_out import keys_of_peaks
 from ._margins import Margins
 from ._sweep import Sweep, sweep
 from ._tiles import weighted_gram
@@ -47,14 +49,15 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     n_components
         k, or the smaller dimension of ``counts`` if that is less.
     rng
-        Draws the start.
+        Its seed and what the counts say draw the start.
     """
     n_most = min(counts.shape)
     n_directions = n_most if n_most <= FEW else min(n_components + OVERSAMPLING, n_most)
     root = np.sqrt(margins.rate).astype(np.float32)[:, None]
     over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
     rules = [_LeastSquares(n_directions)] * len(margins.expected)
-    basis: Float = rng.standard_normal((counts.shape[1], n_directions), dtype=np.float32)
+    # A peak's numbers go with it, wherever it stands: the order of peaks makes no other start.
+    basis: Float = normal(keys_of_peaks(counts, margins.rate > 0), n_directions, int(rng.integers(2**63)))
     basis *= root > 0
     for _ in range(N_PASSES):
         basis = over_root * _orthonormal(basis)

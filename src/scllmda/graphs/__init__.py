@@ -6,7 +6,7 @@ arrays, no AnnData.
 
 from __future__ import annotations
 
-from ._knn import knn_graph
+from ._knn import knn_graph, nearest_graph, neighbors_among, symmetrise, within_domains
 from ._neighbors import NearestCells
 from ._normalise import gcn_normalise, symmetric_normalise
 from ._ppmi import ppmi_graph
@@ -16,7 +16,11 @@ __all__ = [
     "NearestCells",
     "gcn_normalise",
     "knn_graph",
+    "nearest_graph",
+    "neighbors_among",
     "personalised_propagation",
     "ppmi_graph",
     "symmetric_normalise",
+    "symmetrise",
+    "within_domains",
 ]

@@ -6,6 +6,63 @@ from numpy.typing import NDArray
 
 from ._neighbors import NearestCells
 
+SHARE = 0.1
+"""Of the cells of a domain that a cell's neighbours are at most: a type that makes up a tenth of the domain has as many."""
+
+
+def neighbors_among(n_cells: int, n_neighbors: int) -> int:
+    """Return how many neighbours a cell of a domain of ``n_cells`` gets that is to have ``n_neighbors``: a tenth at most.
+
+    Among ten cells of several types, most of a cell's fifteen neighbours would be of other types.
+    """
+    return min(n_neighbors, int(SHARE * n_cells))
+
+
+def nearest_graph(X: NDArray[np.floating], n_neighbors: int) -> sp.csr_matrix:
+    """Return the directed graph from each cell to its nearest neighbours.
+
+    Parameters
+    ----------
+    X
+        (n_cells, d) representation; distances are those of the cells scaled to unit length, so that depth does not
+        count. Among many cells neighbours are found by :class:`NearestCells` approximately.
+    n_neighbors
+        Neighbours per cell, itself not counted; fewer among fewer cells.
+
+    Returns
+    -------
+    (n_cells, n_cells) CSR float32 of ones.
+    """
+    from sklearn.preprocessing import normalize
+
+    n = len(X)
+    if n_neighbors == 0 or n == 0:
+        return sp.csr_matrix((n, n), dtype=np.float32)
+    _, neighbors = NearestCells(normalize(X), n_neighbors).among()
+    starts = np.arange(n + 1) * neighbors.shape[1]
+    ones = np.ones(neighbors.size, dtype=np.float32)
+    graph = sp.csr_matrix((ones, neighbors.ravel().astype(np.int32), starts), shape=(n, n))
+    graph.sort_indices()
+    return graph
+
+
+def within_domains(graphs: list[sp.csr_matrix], cells: list[NDArray[np.intp]]) -> sp.csr_matrix:
+    """Return one graph of all cells from a graph of each domain, whose cells have the positions ``cells``."""
+    n = sum(map(len, cells))
+    parts = [graph.tocoo() for graph in graphs]
+    rows = np.concatenate([mine[part.row] for part, mine in zip(parts, cells, strict=True)])
+    columns = np.concatenate([mine[part.col] for part, mine in zip(parts, cells, strict=True)])
+    graph = sp.csr_matrix((np.concatenate([part.data for part in parts]), (rows, columns)), shape=(n, n))
+    graph.sort_indices()
+    return graph
+
+
+def symmetrise(graph: sp.csr_matrix) -> sp.csr_matrix:
+    """Return the graph with an edge where either cell is among the other's neighbours."""
+    graph = sp.csr_matrix(graph.maximum(graph.T))
+    graph.sort_indices()
+    return graph
+
 
 def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors: int) -> sp.csr_matrix:
     """Return the symmetric k-nearest-neighbour graph within each domain, without edges across.
@@ -13,10 +70,9 @@ def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors:
     Parameters
     ----------
     X
-        (n_cells, d) representation; distances are those of the cells scaled to unit length, so that depth does not
-        count.
+        (n_cells, d) representation, as in :func:`nearest_graph`.
     domain
-        (n_cells,) domain of each cell; neighbours within large ones are found by :class:`NearestCells` approximately.
+        (n_cells,) domain of each cell.
     n_neighbors
         Neighbours per cell, itself not counted; fewer in domains of fewer cells.
 
@@ -24,18 +80,5 @@ def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors:
     -------
     (n_cells, n_cells) CSR float32 of ones: an edge where either cell is among the other's neighbours, no self-loops.
     """
-    from sklearn.preprocessing import normalize
-
-    X = normalize(X)
-    rows, columns = [], []
-    for d in np.unique(domain):
-        cells = np.flatnonzero(domain == d)
-        _, neighbors = NearestCells(X[cells], n_neighbors).among()
-        rows.append(np.repeat(cells, neighbors.shape[1]))
-        columns.append(cells[neighbors.ravel()])
-    n = len(domain)
-    i, j = np.concatenate(rows), np.concatenate(columns)
-    directed = sp.csr_matrix((np.ones(len(i), dtype=np.float32), (i, j)), shape=(n, n))
-    graph = sp.csr_matrix(directed.maximum(directed.T))
-    graph.sort_indices()
-    return graph
+    cells = [np.flatnonzero(domain == d) for d in np.unique(domain)]
+    return symmetrise(within_domains([nearest_graph(X[mine], n_neighbors) for mine in cells], cells))

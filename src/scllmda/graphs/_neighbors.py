@@ -57,9 +57,25 @@ class NearestCells:
             distances[missed], indices[missed] = _others(near, missed, k)
         return distances, indices
 
+    def of_themselves(self, again: Float) -> Found:
+        """Return (n_known, k) distances and indices of the nearest others of the known cells as they look ``again``.
+
+        Parameters
+        ----------
+        again
+            (n_known, d) representation of the same cells, by other evidence.
+        """
+        n = len(self.known)
+        if n == 1:
+            return np.zeros((1, 0)), np.zeros((1, 0), dtype=np.intp)
+        k = min(self.n_neighbors, n - 1)
+        return _others(NearestCells(self.known, k + 1)._of(again, k + 1), np.arange(n), k)
+
     def of(self, new: Float) -> Found:
         """Return (n_new, k) distances and indices of the known cells nearest to each of ``new``, (n_new, d)."""
-        k = min(self.n_neighbors, max(1, len(self.known) - 1))
+        return self._of(new, min(self.n_neighbors, max(1, len(self.known) - 1)))
+
+    def _of(self, new: Float, k: int) -> Found:
         if len(self.known) * len(new) <= MOST_PAIRS:
             distances, indices = self._exact.kneighbors(new, n_neighbors=k)
             return distances, indices

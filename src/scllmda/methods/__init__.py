@@ -5,9 +5,10 @@ Holds one method per file, from arrays to labels and probabilities. No AnnData, 
 
 from __future__ import annotations
 
-from ._annotate_cells import Annotation, annotate_cells
+from ._annotate_cells import Annotation, annotate_cells, make_novelty_recipe
+from ._cells import Cells
 from ._registry import METHODS, Method, get, make_recipe, table
-from ._represent_cells import represent_cells
+from ._represent_cells import has_own_representation, represent_cells
 from ._robust import RobustRecipe, robust
 from ._scllmda import ScllmdaRecipe, scllmda
 from ._seqalignatac import SeqAlignAtacRecipe, seqalignatac
@@ -16,6 +17,7 @@ from ._task import Counts, Result, Task
 __all__ = [
     "METHODS",
     "Annotation",
+    "Cells",
     "Counts",
     "Method",
     "Result",
@@ -25,6 +27,8 @@ __all__ = [
     "Task",
     "annotate_cells",
     "get",
+    "has_own_representation",
+    "make_novelty_recipe",
     "make_recipe",
     "represent_cells",
     "robust",

@@ -1,28 +1,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .. import _logging as logg
-from ..calibration import domain_shift, novelty, rejection_threshold, remoteness
-from ..graphs import NearestCells, knn_graph, personalised_propagation, ppmi_graph
+from ..calibration import NoveltyRecipe, domain_shift, novelty, rejection_threshold, remoteness
+from ..graphs import (
+    NearestCells,
+    nearest_graph,
+    neighbors_among,
+    personalised_propagation,
+    ppmi_graph,
+    symmetrise,
+    within_domains,
+)
+from ._cells import Cells
 from ._registry import get, make_recipe
-from ._task import Task
+from ._task import Result, Task
 
 Float = NDArray[np.floating]
-
-NOVELTY_DIMS = 16
-"""Leading dimensions in which novelty is a distance; in more of them noise drowns it."""
-NOVELTY_RESTART = 0.2
-"""Weight of a cell's own distance against its neighbours'."""
-LARGE_SHIFT = 2.0
-"""Between donors of one platform it was 1.0 to 1.1, between simulated platforms 1.4 to 3.5."""
-
 
 @dataclass(frozen=True)
 class Annotation:
@@ -41,10 +41,15 @@ class Annotation:
     connectivities: sp.csr_matrix
     ppmi: sp.csr_matrix
     history: Mapping[str, Any]
+    held_out: Float | None
+    """(n_reference, n_classes) probabilities of reference cells by the others; None if the method gives none."""
+    shift: float | None
+    """How many times as far from the reference's cells the query's are as those from one another; None where too few
+    cells tell, and nothing was rejected."""
 
 
 def annotate_cells(
-    X: Float,
+    cells: Cells,
     labels: NDArray[np.integer],
     n_classes: int,
     *,
@@ -52,6 +57,7 @@ def annotate_cells(
     recipe: Mapping[str, Any] | None,
     n_neighbors: int,
     max_false_rejection: float | None,
+    novelty_recipe: Mapping[str, Any] | None,
     batch: NDArray[np.integer] | None,
     rng: np.random.Generator,
     device: str,
@@ -60,9 +66,8 @@ def annotate_cells(
 
     Parameters
     ----------
-    X
-        (n_cells, d) representation of reference and query; cells without any open peak are zero throughout and left
-        out.
+    cells
+        Of reference and query; those without any open peak are left out.
     labels
         (n_cells,) class codes; -1 marks the query.
     n_classes
@@ -73,6 +78,8 @@ def annotate_cells(
         Of the kNN graphs.
     max_false_rejection
         Share of the reference's own cells that are as novel as what is rejected; None rejects none.
+    novelty_recipe
+        Constants of novelty to replace.
     batch
         (n_cells,) codes; read for reference cells only.
     rng
@@ -81,18 +88,17 @@ def annotate_cells(
         Torch device.
     """
     settings = make_recipe(method, recipe)
-    n_cells, query = len(X), labels < 0
-    seen = np.flatnonzero(X.any(axis=1))
-    for what, cells in (("query", query), ("reference", ~query)):
-        if not cells[seen].any():
-            found = f"None of the {cells.sum()} {what} cells has an open peak"
+    of_novelty = make_novelty_recipe(novelty_recipe)
+    n_cells, query = len(cells.X), labels < 0
+    seen = np.flatnonzero(cells.seen)
+    for what, of_domain in (("query", query), ("reference", ~query)):
+        if not of_domain[seen].any():
+            found = f"None of the {of_domain.sum()} {what} cells has an open peak"
             msg = f"{found} among those that tell cells apart; expected some."
             raise ValueError(msg)
-    domain = query[seen].astype(np.int8)
-    connectivities = knn_graph(X[seen], domain, n_neighbors)
-    ppmi = ppmi_graph(connectivities, domain, rng=rng)
-    batch = None if batch is None else batch[seen]
-    task = Task(X[seen], labels[seen], n_classes, connectivities, ppmi, rng, batch, device)
+    among_reference = np.cumsum(~query) - 1
+    there = cells.take(seen, among_reference[seen[~query[seen]]])
+    task = _task(there, labels[seen], n_classes, n_neighbors, None if batch is None else batch[seen], rng, device)
     result = get(method).function(task, settings)
 
     proba = np.zeros((n_cells, n_classes))
@@ -101,45 +107,86 @@ def annotate_cells(
     aligned = np.asarray(result.aligned)
     history = dict(result.history)
     novel, rejected = query.astype(float), query.copy()
-    of_reference, of_query, shift = _novelty(task, aligned[:, :NOVELTY_DIMS], result.proba.argmax(axis=1), n_neighbors)
-    history["novelty_shift"] = shift
-    if shift > LARGE_SHIFT:
-        logg.warning(
-            f"Most predicted types lie {shift:.1f} times as far from the reference's cells as those from one another. "
-            "Either the platforms differ much, or the query has none of the reference's types: novelty does not count "
-            "what all have in common, and cannot tell the two apart. Look at sl.pl.transfer_umap and at marker peaks."
-        )
+    of_reference, of_query, shift = _novelty(task, result, of_novelty)
     novel[seen[task.query]] = of_query
     rejected[seen] = False
-    if max_false_rejection is not None:
-        history["novelty_threshold"] = rejection_threshold(of_reference, max_false_rejection)
-        rejected[seen[task.query]] = of_query > history["novelty_threshold"]
+    if shift is not None:
+        history["novelty_shift"] = shift
+        if max_false_rejection is not None:
+            history["novelty_threshold"] = rejection_threshold(of_reference, max_false_rejection)
+            rejected[seen[task.query]] = of_query > history["novelty_threshold"]
     full = np.zeros((n_cells, aligned.shape[1]), dtype=np.float32)
     full[seen] = aligned
+    held_out = None
+    if result.held_out is not None:
+        held_out = np.zeros((int((~query).sum()), n_classes))
+        held_out[among_reference[seen[~task.query]]] = result.held_out
     return Annotation(
         proba,
         novel,
         query,
         rejected,
         full,
-        _expand(connectivities, seen, n_cells),
-        _expand(ppmi, seen, n_cells),
+        _expand(task.connectivities, seen, n_cells),
+        _expand(task.ppmi, seen, n_cells),
         history,
+        held_out,
+        shift,
     )
 
 
-def _novelty(task: Task, X: Float, predicted: NDArray[np.integer], n_neighbors: int) -> tuple[Float, Float, float]:
+def make_novelty_recipe(overrides: Mapping[str, Any] | None) -> NoveltyRecipe:
+    """Return the constants of novelty with some of them replaced.
+
+    Raises
+    ------
+    ValueError
+        A name is not one of the recipe's.
+    """
+    known = [f.name for f in fields(NoveltyRecipe)]
+    if unknown := sorted(set(overrides or ()) - set(known)):
+        msg = f"There is no {unknown} in the recipe of novelty; it has {known}."
+        raise ValueError(msg)
+    return NoveltyRecipe(**(overrides or {}))
+
+
+def _task(
+    cells: Cells,
+    labels: NDArray[np.integer],
+    n_classes: int,
+    n_neighbors: int,
+    batch: NDArray[np.integer] | None,
+    rng: np.random.Generator,
+    device: str,
+) -> Task:
+    """Build the graphs of each domain; cells of a small query have fewer neighbours."""
+    around = cells.X if cells.around is None else cells.around
+    reference, query = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    k = neighbors_among(len(query), n_neighbors)
+    graphs = [nearest_graph(around[reference], n_neighbors), nearest_graph(around[query], k)]
+    nearest = within_domains(graphs, [reference, query])
+    connectivities = symmetrise(nearest)
+    ppmi = ppmi_graph(connectivities, (labels < 0).astype(np.int8), rng=rng)
+    return Task(cells, labels, n_classes, nearest, connectivities, ppmi, rng, batch, device, n_neighbors)
+
+
+def _novelty(task: Task, result: Result, recipe: NoveltyRecipe) -> tuple[Float, Float, float | None]:
     """Return the novelty of reference and of query cells, and the shift in distance between the domains.
 
-    Remoteness is smoothed over each domain's graph: types are novel.
+    Reference cells are as remote as they would be if they had the query's depths. Remoteness is smoothed over each
+    domain's graph: types are novel.
     """
-    known = ~task.query
+    known, X = ~task.query, np.asarray(result.aligned)[:, : recipe.n_dims]
     remote = np.empty((len(X), 2))
-    near = NearestCells(X[known], n_neighbors)
-    remote[known], remote[task.query] = remoteness(near.among(), near.of(X[task.query]))
-    smooth = personalised_propagation(task.connectivities, remote, restart=NOVELTY_RESTART)
-    shift = domain_shift(smooth[known], smooth[task.query], task.labels[known], predicted)
-    return *novelty(smooth[known], smooth[task.query] / shift), float(shift[0])
+    near = NearestCells(X[known], task.n_neighbors)
+    among = near.among()
+    again = among if result.as_query is None else near.of_themselves(result.as_query[:, : recipe.n_dims])
+    remote[known], remote[task.query] = remoteness(among, again, near.of(X[task.query]))
+    smooth = personalised_propagation(task.connectivities, remote, restart=recipe.restart)
+    predicted = result.proba.argmax(axis=1)
+    shift = domain_shift(smooth[known], smooth[task.query], task.labels[known], predicted, recipe)
+    of_cells = novelty(smooth[known], smooth[task.query] / (1.0 if shift is None else shift))
+    return *of_cells, None if shift is None else float(shift[0])
 
 
 def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:

@@ -4,8 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def rotate_to_principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Rotate to principal axes of the uncentred cells, largest first, so that leading columns are the best subspace."""
+def principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the principal axes (k, k) of the uncentred cells (n_cells, k), as columns, largest first.
+
+    The largest entry of each is positive, so that the sign is no matter of chance.
+    """
     X = np.asarray(X, dtype=np.float64)
     _, axes = np.linalg.eigh(X.T @ X)
-    return X @ axes[:, ::-1]
+    axes = axes[:, ::-1]
+    return axes * np.where(np.take_along_axis(axes, abs(axes).argmax(axis=0)[None], axis=0) < 0, -1.0, 1.0)
+
+
+def rotate_to_principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Rotate to principal axes of the uncentred cells, so that leading columns are the best subspace."""
+    return np.asarray(X, dtype=np.float64) @ principal_axes(X)

@@ -10,6 +10,11 @@ from ._registry import get
 from ._task import Counts
 
 
+def has_own_representation(method: str) -> bool:
+    """Return whether a method represents cells in its own way, instead of by the package's embedding."""
+    return get(method).representation is not None
+
+
 def represent_cells(method: str, recipe: Any, counts: Counts) -> NDArray[np.float32]:
     """Represent cells the way a method does that has a representation of its own.
 

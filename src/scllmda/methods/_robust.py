@@ -1,21 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from ..calibration import fit_temperature, scale
-from ..graphs import personalised_propagation
+from ..graphs import NearestCells, nearest_graph, neighbors_among, personalised_propagation, symmetrise
 from ._held_out_parts import held_out_parts
-from ._logistic import logistic_posteriors
-from ._principal_axes import rotate_to_principal_axes
+from ._members import Seen, by_cells_alone, by_pooled_cells, by_profiles
+from ._mixture import fit_mixture, mix
+from ._principal_axes import principal_axes
 from ._task import Result, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
+Member = Callable[[Seen, Codes, Seen, int], Float]
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,14 @@ class RobustRecipe:
     """Principal axes that are read; from 32 to 128 results are the same."""
     C: float = 1.0
     """Inverse ridge penalty of the logistic regressions, on unit-scale features."""
+    C_pooled: float = 0.25
+    """The same of those that learn from cells together with their neighbours too. These say the same up to 16 times
+    over; between 1 and 1/16, both of which were worse where studies differ."""
     balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
+    worth: float = 0.05
+    """Share of the held-out log loss that pooling and profiles have to take off, each, to take part: what fits the same
+    study a little better need not carry over to another. It was above .1 where few peaks are shared."""
     restart: float = 0.45
     """Weight of a cell's own posterior against its neighbours'; below 0.3 rare types were lost."""
     rare: float = 0.2
@@ -36,45 +45,143 @@ class RobustRecipe:
     """Part of their neighbours that at most is of the type's cells if they are alone; of 15 neighbours one."""
     n_folds: int = 3
     """Held-out parts of the reference for calibration, unless it has batches."""
+    enough: int = 1000
+    """Held-out cells that choose the mixture; only as many parts are asked as hold so many."""
 
 
 def robust(task: Task, recipe: RobustRecipe) -> Result:
-    """Annotate with two logistic regressions, smoothed over each domain's graph.
+    """Annotate with a mixture of classifiers, smoothed over each domain's graph.
 
-    The posteriors of one on cells as they are and of one on cells of unit length are averaged as logarithms, smoothed
-    by personalised propagation, and scaled by a temperature fitted on held-out reference cells treated alike. Types
-    that are absent from the query are not invented for single cells.
+    Two logistic regressions see cells alone, as they are and of unit length. Where held-out reference cells say so, two
+    that see cells together with their neighbours take part, and naive Bayes on the neighbours' summed counts: the less a
+    cell's own evidence says, the more its neighbours are asked. Held-out cells are seen exactly as query cells are: by
+    the same peaks, as deeply, with neighbours among themselves. The mixture is smoothed by personalised propagation and
+    scaled by a temperature fitted on held-out cells treated alike. Types that are absent from the query are not invented
+    for single cells, unless the query is small.
     """
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
+    labels, n_classes = task.labels[reference], task.n_classes
+    axes = principal_axes(task.X)[:, : recipe.n_dims]
+    known, asked = (_seen(task, cells, axes) for cells in (reference, query))
+    parts = _held_out(task, known, axes, recipe)
+    members = _members(recipe, with_evidence=known.evidence is not None)
+
+    tried, n_tried = [], 0
+    for part in parts:
+        # As many parts as are enough choose the mixture; regressions on cells alone are asked by all of them.
+        names = list(members) if n_tried < recipe.enough else ["alone"]
+        n_tried += len(part.new)
+        tried.append({name: members[name](part.known, labels[part.kept], part.seen, n_classes) for name in names})
+    weights, temperature = {"alone": 1.0}, 1.0
+    full = [(part, found) for part, found in zip(parts, tried, strict=True) if len(found) == len(members)]
+    if full:
+        truth = np.concatenate([labels[part.new] for part, _ in full])
+        posteriors = {name: np.concatenate([found[name] for _, found in full]) for name in members}
+        weights = fit_mixture(posteriors, truth, worth=recipe.worth)
+        smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in full]
+        temperature = fit_temperature(np.concatenate(smoothed), truth)
+
+    proba = mix({name: members[name](known, labels, asked, n_classes) for name in weights}, weights)
+    votes = _votes(known, labels, asked, n_classes, task.n_neighbors)
+    proba = scale(_smooth(proba, asked.graph, votes, task.n_neighbors, recipe.restart), temperature)
+    if votes is None:
+        share = np.bincount(labels, minlength=n_classes) / len(labels)
+        proba = _without_absent(proba, symmetrise(asked.graph), share, recipe)
+
+    pooled = len(weights) > 1
+    aligned, as_query = np.empty((len(task.X), axes.shape[1]), dtype=np.float32), np.array(known.alone)
+    for cells, seen in ((reference, known), (query, asked)):
+        aligned[cells] = seen.pooled if pooled else seen.alone
+    held_out = np.full((len(labels), n_classes), 1 / n_classes)
+    for part, found in zip(parts, tried, strict=True):
+        as_query[part.new] = part.seen.pooled if pooled else part.seen.alone
+        held_out[part.new] = scale(part.smooth(np.exp(found["alone"]), recipe.restart), temperature)
+    history = {"temperature": temperature, "weights": weights}
+    return Result(proba, aligned, history, as_query, held_out)
+
+
+def _members(recipe: RobustRecipe, *, with_evidence: bool) -> dict[str, Member]:
+    """Return the classifiers by name, each from known cells, their labels and new cells to log posteriors."""
+    members: dict[str, Member] = {"alone": partial(by_cells_alone, C=recipe.C, balance=recipe.balance)}
+    if with_evidence:
+        members["pooled"] = partial(by_pooled_cells, C=recipe.C_pooled, balance=recipe.balance)
+        members["profiles"] = partial(by_profiles, prior_weight=1 - recipe.balance)
+    return members
+
+
+def _seen(task: Task, cells: NDArray[np.intp], axes: Float) -> Seen:
+    """Return the cells of a domain."""
+    of_cells = None if task.cells.evidence is None else task.cells.evidence.take(cells)
+    return Seen((task.X[cells] @ axes).astype(np.float32), of_cells, task.nearest[cells][:, cells], axes)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the reference, held out, and the rest."""
+
+    kept: NDArray[np.intp]
+    new: NDArray[np.intp]
+    known: Seen
+    """Cells that are kept."""
+    seen: Seen
+    """Held-out cells, as if they were of the query."""
+    votes: Float | None
+    """(n_new, n_classes): see :func:`_votes`."""
+    n_neighbors: int
+
+    def smooth(self, proba: Float, restart: float) -> Float:
+        """Smooth as the query's posteriors are."""
+        return _smooth(proba, self.seen.graph, self.votes, self.n_neighbors, restart)
+
+
+def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> list[_Part]:
+    """Return the parts in which reference cells are held out; none if there is but one."""
+    reference = np.flatnonzero(~task.query)
     labels = task.labels[reference]
-    X = rotate_to_principal_axes(task.X)[:, : recipe.n_dims]
-    X_reference = X[reference]
-
+    around = task.X if task.cells.around is None else task.cells.around
+    evidence = task.cells.as_query
+    alone = known.alone if evidence is None else (evidence.cells @ axes).astype(np.float32)
+    around_new = around[reference] if evidence is None else evidence.cells
+    if task.cells.around_as_query is not None:
+        around_new = task.cells.around_as_query
+    k = neighbors_among(int(task.query.sum()), task.n_neighbors)
     part = held_out_parts(task.labels, task.batch, recipe.n_folds)[reference]
-    held_out = np.full((len(reference), task.n_classes), 1 / task.n_classes)
+    parts = []
     for p in range(part.max() + 1) if part.any() else ():
-        left_out = part == p
-        kept, new = X_reference[~left_out], X_reference[left_out]
-        held_out[left_out] = _posteriors(kept, labels[~left_out], new, task.n_classes, recipe)
-    held_out = personalised_propagation(task.connectivities[reference][:, reference], held_out, restart=recipe.restart)
-    temperature = fit_temperature(held_out, labels)
+        kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
+        # Neighbours are looked for within each part, as they are within reference and query.
+        of_kept, of_new = None, None
+        graph = sp.csr_matrix((len(kept), len(kept)), dtype=np.float32)
+        if evidence is not None and known.evidence is not None:
+            of_kept, of_new = known.evidence.take(kept), evidence.take(new)
+            graph = nearest_graph(around[reference[kept]], task.n_neighbors)
+        of_known = Seen(known.alone[kept], of_kept, graph, axes)
+        seen = Seen(alone[new], of_new, nearest_graph(around_new[new], k), axes)
+        votes = _votes(of_known, labels[kept], seen, task.n_classes, task.n_neighbors)
+        parts.append(_Part(kept, new, of_known, seen, votes, task.n_neighbors))
+    return parts
 
-    graph = task.connectivities[query][:, query]
-    proba = _posteriors(X_reference, labels, X[query], task.n_classes, recipe)
-    proba = scale(personalised_propagation(graph, proba, restart=recipe.restart), temperature)
-    proba = _without_absent(proba, graph, np.bincount(labels, minlength=task.n_classes) / len(labels), recipe)
-    return Result(proba, X.astype(np.float32), {"temperature": temperature})
 
+def _votes(known: Seen, labels: Codes, new: Seen, n_classes: int, n_neighbors: int) -> Float | None:
+    """Return the shares of classes (n_new, n_classes) among the known cells nearest to each new cell.
 
-def _posteriors(known: Float, labels: Codes, new: Float, n_classes: int, recipe: RobustRecipe) -> Float:
-    """Return (n_new, n_classes): the normalised geometric mean of both regressions' posteriors, floored at 1e-9."""
+    They stand for neighbours that a new cell lacks, where new cells are few; None where they are not.
+    """
     from sklearn.preprocessing import normalize
 
-    log_posteriors = [
-        np.log(logistic_posteriors(a, labels, b, n_classes, C=recipe.C, balance=recipe.balance) + 1e-9)
-        for a, b in ((known, new), (normalize(known), normalize(new)))
-    ]
-    return softmax(np.mean(log_posteriors, axis=0), axis=1)
+    if new.n_neighbors >= n_neighbors:
+        return None
+    _, nearest = NearestCells(normalize(known.alone), n_neighbors).of(normalize(new.alone))
+    return np.eye(n_classes)[labels[nearest]].mean(axis=1)
+
+
+def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float | None, n_neighbors: int, restart: float) -> Float:
+    """Return posteriors smoothed over a directed graph; known cells vote in the place of neighbours that are missing."""
+    smoothed = personalised_propagation(symmetrise(graph), proba, restart=restart)
+    if votes is None:
+        return smoothed
+    there = graph.nnz / max(len(proba), 1) / n_neighbors
+    return there * smoothed + (1 - there) * (restart * proba + (1 - restart) * votes)
 
 
 def _without_absent(proba: Float, graph: sp.csr_matrix, share: Float, recipe: RobustRecipe) -> Float:

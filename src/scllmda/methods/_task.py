@@ -8,13 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._cells import Cells
+
 
 @dataclass(frozen=True)
 class Counts:
     """What a method's own representation is made of: all cells, and labels of the reference alone."""
 
     X: sp.csr_matrix
-    """(n_cells, n_peaks) 1 where a peak is open, on peaks that are open in the reference and in the query."""
+    """(n_cells, n_peaks) 1 where a peak is open, on peaks that are evidence in the reference and in the query."""
     labels: NDArray[np.integer]
     """(n_cells,) class codes; -1 marks the query."""
     rng: np.random.Generator
@@ -26,19 +28,27 @@ class Counts:
 class Task:
     """What an annotator sees: all cells, and labels of the reference alone."""
 
-    X: NDArray[np.floating]
-    """(n_cells, d) representation of reference and query cells."""
+    cells: Cells
     labels: NDArray[np.integer]
     """(n_cells,) class codes; -1 marks the query."""
     n_classes: int
+    nearest: sp.csr_matrix
+    """(n_cells, n_cells) from each cell to its nearest neighbours, within domains."""
     connectivities: sp.csr_matrix
-    """(n_cells, n_cells) kNN graph, within domains."""
+    """(n_cells, n_cells) the same, symmetric: kNN graph."""
     ppmi: sp.csr_matrix
     """(n_cells, n_cells) PPMI graph, within domains."""
     rng: np.random.Generator
     batch: NDArray[np.integer] | None = None
     """(n_cells,) batch codes, read for reference cells only."""
     device: str = "cpu"
+    n_neighbors: int = 15
+    """That a cell is to have in the graphs, where there are enough cells."""
+
+    @property
+    def X(self) -> NDArray[np.floating]:
+        """(n_cells, d) representation of reference and query cells."""
+        return self.cells.X
 
     @property
     def query(self) -> NDArray[np.bool_]:
@@ -72,3 +82,7 @@ class Result:
     """(n_cells, k) aligned representation of all cells."""
     history: Mapping[str, Any] = field(default_factory=dict)
     """Losses or fitted constants, numbers or lists of numbers."""
+    as_query: NDArray[np.floating] | None = None
+    """(n_reference, k): the reference cells in it as if they had the query's depths; None where that is all the same."""
+    held_out: NDArray[np.floating] | None = None
+    """(n_reference, n_classes): probabilities of reference cells by the others."""

@@ -11,7 +11,7 @@ from anndata import AnnData
 from .. import _logging as logg
 from .._anndata import read, write_slots
 from .._counts import counts
-from ._pair_peaks import Mode, pair_peaks
+from .._peak_pairs import Mode, pair_peaks
 
 if TYPE_CHECKING:
     from os import PathLike

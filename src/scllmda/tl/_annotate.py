@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +11,23 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .._anndata import load, obs_column, read, require_unique_peaks, resolve, write_slots
-from ..methods import annotate_cells, make_recipe
+from .._counts import counts
+from .._keys import AnnotationKeys
+from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
+from ._annotation_report import contradicted, report
 from ._annotation_slots import annotation_slots
-from ._embed_jointly import embed_in_frozen_space, embed_one_object, embed_two_objects
+from ._cell_space import frozen_space, sequences_of_query, space_of_method, space_of_one, space_of_two
 from ._embed_peaks import pick_encoder
-from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
-from ._params import require_positive, require_share, require_slot_name, storable
-from ._represent_jointly import (
-    has_own_representation,
-    represent_one_object,
-    represent_two_objects,
-    require_counts,
-)
+from ._joint_counts import joint_counts_of_one, joint_counts_of_two
+from ._labels import Labels, as_levels, encode_batches, encode_labels, require_columns, require_query
+from ._params import require_effect, require_positive, require_share, require_slot_name, storable
 from ._sequences import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mudata import MuData
+    from numpy.typing import NDArray
 
     from ..encoders import PeakEncoder
 
@@ -47,9 +47,10 @@ def annotate(
     n_latent: int = 128,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
     majority_voting: str | None = None,
-    min_overlap: float = 0.5,
+    min_overlap: float | None = None,
     chain: str | PathLike[str] | None = None,
     frozen: bool = False,
     key_added: str = "scllmda",
@@ -97,6 +98,9 @@ def annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    novelty_recipe
+        Constants of novelty and rejection to replace, such as ``{"n_dims": 32}``; see
+        ``scllmda.calibration.NoveltyRecipe``.
     min_probability
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
@@ -172,9 +176,15 @@ def annotate(
     """
     data, target = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
+    make_novelty_recipe(novelty_recipe)
     require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
     require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
+    of_two = {"chain": chain, "min_overlap": min_overlap, "frozen": frozen or None}
+    require_effect(reference is not None, "without reference=", of_two)
+    # Baselines make their own representation of counts.
+    has_own_space = has_own_representation(method)
+    require_effect(not has_own_space, f"with method={method!r}", {"genome": genome, "frozen": frozen or None})
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
     generator = np.random.default_rng(rng)
@@ -183,93 +193,174 @@ def annotate(
         clusters = obs_column(data, target, majority_voting, parameter="majority_voting")
     start = logg.info("annotating")
     sequences = Sequences(encoder, genome)
+    pairing = {"min_overlap": 0.5 if min_overlap is None else min_overlap, "chain": chain}
     if reference is None:
-        labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
-        require_query(labels.codes, levels[-1], unlabeled)
-        require_columns(labels, levels[-1], target.obs_names.name)
-        batch = (
-            None if batch_key is None else encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
-        )
-        require_unique_peaks(target)
-        codes, written = labels.codes, np.arange(target.n_obs)
-        if has_own_representation(method):
-            embedded = represent_one_object(target, codes, batch, layer, method, settings, generator)
-        else:
-            embedded = embed_one_object(target, codes, sequences, layer, n_latent, generator)
+        inputs = _one_object(data, target, levels, unlabeled, batch_key)
+        joint = joint_counts_of_one(target, inputs.codes, layer)
     else:
-        if target.n_obs == 0:
-            msg = "The query has no cells; expected at least one."
-            raise ValueError(msg)
-        reference_data = load(reference)
-        known = read(reference_data, mod=mod)
-        labels = encode_labels([obs_column(reference_data, known, key) for key in levels], unlabeled)
-        require_columns(labels, levels[-1], target.obs_names.name)
-        labelled = np.flatnonzero(labels.codes >= 0)
-        batch = None
-        if batch_key is not None:
-            batch = encode_batches(obs_column(reference_data, known, batch_key, parameter="batch_key"))
-            batch = np.concatenate([batch[labelled], np.full(target.n_obs, -1)])
-        codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
-        written = np.arange(len(labelled), len(codes))
-        pairing = {"min_overlap": min_overlap, "chain": chain}
-        if frozen or (known.X is None and layer not in known.layers):
-            require_counts(method)
-            embedded = embed_in_frozen_space(target, known, labelled, sequences, layer, pairing)
-        elif has_own_representation(method):
-            embedded = represent_two_objects(
-                target, known, labelled, codes, batch, layer, pairing, method, settings, generator
+        inputs = _two_objects(target, reference, levels, unlabeled, batch_key, mod)
+        frozen = frozen or (inputs.known.X is None and layer not in inputs.known.layers)
+        require_effect(not (frozen and has_own_space), "with a reference that has no counts", {"method": method})
+        joint = None
+        if not frozen:
+            joint = joint_counts_of_two(
+                target,
+                inputs.known,
+                inputs.labelled,
+                inputs.codes[: len(inputs.labelled)],
+                layer,
+                pairing,
+                none_allowed=not has_own_space
+                and not sequences.learns
+                and sequences.known(inputs.known)
+                and sequences_of_query(sequences, lifted=chain is not None).carried(target),
             )
-        else:
-            embedded = embed_two_objects(target, known, labelled, sequences, layer, pairing, n_latent, generator)
-    n_query = int((codes < 0).sum())
-    logg.info(
-        f"    {n_query} query and {len(codes) - n_query} reference cells, {embedded.coverage['n_used']} peaks used, "
-        f"sequence: {embedded.coverage['sequence']}, method: {method}"
-    )
+    order = np.arange(len(inputs.codes)) if joint is None else joint.order
+    at = np.argsort(order)
+    codes, batch = inputs.codes[order], None if inputs.batch is None else inputs.batch[order]
+    learn_from = None
+    if sequences.learns and not has_own_space and sequences.known(inputs.known):
+        learn_from = counts(inputs.known, layer)[inputs.labelled]
+    if joint is None:
+        space = frozen_space(target, inputs.known, inputs.labelled, sequences, layer, pairing)
+    elif has_own_space:
+        space = space_of_method(joint, codes, batch, method, settings, generator)
+    elif reference is None:
+        space = space_of_one(target, joint, sequences, learn_from, n_latent, generator)
+    else:
+        space = space_of_two(
+            target,
+            inputs.known,
+            joint,
+            sequences,
+            learn_from,
+            lifted=chain is not None,
+            n_latent=n_latent,
+            rng=generator,
+        )
     annotation = annotate_cells(
-        embedded.cells,
+        space.cells,
         codes,
-        len(labels.classes),
+        len(inputs.labels.classes),
         method=method,
         recipe=recipe,
         n_neighbors=n_neighbors,
         max_false_rejection=max_false_rejection,
+        novelty_recipe=novelty_recipe,
         batch=batch,
         rng=generator,
         device=device,
     )
-    kept: dict[str, Any] = {"n_cells": len(codes) - n_query, "labels_key": levels[-1]}
+    of_reference = at[inputs.codes >= 0]
+    kept: dict[str, Any] = {
+        "n_cells": len(of_reference),
+        "labels_key": levels[-1],
+        "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labelled]),
+    }
     if reference is not None:
-        kept |= {"X_da": annotation.aligned[codes >= 0], "codes": codes[codes >= 0]}
+        kept |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
     uns = {
         "params": storable(
             method=method,
             recipe=settings,
             labels_key=labels_key,
             encoder=encoder.name,
+            genome=None if genome is None else str(genome),
             unlabeled=unlabeled,
             batch_key=batch_key,
             layer=layer,
-            n_latent=embedded.cells.shape[1],
+            n_latent=space.cells.X.shape[1],
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            novelty_recipe=make_novelty_recipe(novelty_recipe),
             min_probability=min_probability,
             majority_voting=majority_voting,
-            min_overlap=min_overlap,
+            min_overlap=pairing["min_overlap"],
+            chain=None if chain is None else str(chain),
+            frozen=frozen,
             rng=rng,
         ),
-        "coverage": embedded.coverage,
+        "coverage": space.coverage,
         "reference": kept,
     }
     slots = annotation_slots(
         key_added,
         annotation,
-        labels.levels,
-        written,
+        inputs.labels.levels,
+        at[inputs.written],
         target.obs_names,
         uns,
         min_probability=min_probability,
         clusters=clusters,
     )
     write_slots(target, slots, start=start)
+    keys, is_query = AnnotationKeys(key_added), inputs.codes[inputs.written] < 0
+    report(
+        slots["obs", keys.label][is_query],
+        slots["obs", keys.score][is_query],
+        method,
+        annotation,
+        space.coverage,
+        len(kept["contradicted"]),
+        has_sequence=not has_own_space and (sequences.known(target) or sequences.known(inputs.known)),
+        rejects=max_false_rejection is not None,
+        large_shift=make_novelty_recipe(novelty_recipe).large_shift,
+    )
     return data if copy else None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What is annotated from what, in the order of the user's objects."""
+
+    known: AnnData
+    """Holds the labelled cells."""
+    labelled: NDArray[np.intp]
+    """Their positions in it."""
+    labels: Labels
+    codes: NDArray[np.integer]
+    """(n_cells,) of labelled reference cells, then the query (-1); of one object in its order."""
+    batch: NDArray[np.integer] | None
+    """(n_cells,)."""
+    written: NDArray[np.intp]
+    """Positions, among these cells, of those of the object that is written to."""
+
+
+def _one_object(
+    data: AnnData | MuData, target: AnnData, levels: Sequence[str], unlabeled: str, batch_key: str | None
+) -> _Inputs:
+    """Read labels of an object with labelled and unlabelled cells."""
+    labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
+    require_query(labels.codes, levels[-1], unlabeled)
+    require_columns(labels, levels[-1], target.obs_names.name)
+    require_unique_peaks(target)
+    batch = None
+    if batch_key is not None:
+        batch = encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
+    labelled = np.flatnonzero(labels.codes >= 0)
+    return _Inputs(target, labelled, labels, labels.codes, batch, np.arange(target.n_obs))
+
+
+def _two_objects(
+    target: AnnData,
+    reference: AnnData | MuData | str | PathLike[str],
+    levels: Sequence[str],
+    unlabeled: str,
+    batch_key: str | None,
+    mod: str,
+) -> _Inputs:
+    """Read labels of a reference; those of the query are not looked at."""
+    if target.n_obs == 0:
+        msg = "The query has no cells; expected at least one."
+        raise ValueError(msg)
+    data = load(reference)
+    known = read(data, mod=mod)
+    labels = encode_labels([obs_column(data, known, key) for key in levels], unlabeled)
+    require_columns(labels, levels[-1], target.obs_names.name)
+    labelled = np.flatnonzero(labels.codes >= 0)
+    batch = None
+    if batch_key is not None:
+        batch = encode_batches(obs_column(data, known, batch_key, parameter="batch_key"))
+        batch = np.concatenate([batch[labelled], np.full(target.n_obs, -1)])
+    codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
+    return _Inputs(known, labelled, labels, codes, batch, np.arange(len(labelled), len(codes)))

@@ -9,7 +9,7 @@ import numpy as np
 from .. import _logging as logg
 from .._anndata import obs_column, resolve, write_slots
 from .._keys import CELL_EMBEDDING
-from ..methods import annotate_cells, make_recipe
+from ..methods import Cells, annotate_cells, make_novelty_recipe, make_recipe
 from ._annotation_slots import annotation_slots
 from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
 from ._params import require_positive, require_share, require_slot_name, storable
@@ -32,6 +32,7 @@ def graph_da_annotate(
     batch_key: str | None = None,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
     majority_voting: str | None = None,
     key_added: str = "scllmda",
@@ -69,6 +70,9 @@ def graph_da_annotate(
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
+    novelty_recipe
+        Constants of novelty and rejection to replace, such as ``{"n_dims": 32}``; see
+        ``scllmda.calibration.NoveltyRecipe``.
     min_probability
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
@@ -129,6 +133,7 @@ def graph_da_annotate(
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
+    make_novelty_recipe(novelty_recipe)
     require_positive(n_neighbors=n_neighbors)
     require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
@@ -150,13 +155,14 @@ def graph_da_annotate(
     n_query = int((labels.codes < 0).sum())
     start = logg.info(f"annotating {n_query} cells from {len(X) - n_query} with {method!r}")
     annotation = annotate_cells(
-        X,
+        Cells(X),
         labels.codes,
         len(labels.classes),
         method=method,
         recipe=recipe,
         n_neighbors=n_neighbors,
         max_false_rejection=max_false_rejection,
+        novelty_recipe=novelty_recipe,
         batch=batch,
         rng=np.random.default_rng(rng),
         device=device,
@@ -171,6 +177,7 @@ def graph_da_annotate(
             batch_key=batch_key,
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
+            novelty_recipe=make_novelty_recipe(novelty_recipe),
             min_probability=min_probability,
             majority_voting=majority_voting,
             rng=rng,

@@ -14,10 +14,9 @@ from .._anndata import read, resolve, write_slots
 from .._counts import BLOCK_SIZE, count_blocks
 from .._keys import CELL_EMBEDDING
 from ..factorisation import Decoder
-from ..pp._pair_peaks import pair_peaks
+from .._peak_pairs import JointPeaks, own_peaks, pair_peaks
 from ._cell_embeddings import peak_embeddings
 from ._decoder_slots import pad, read_decoder
-from ._joint_peaks import JointPeaks, own_peaks
 from ._map_query import extend_decoder, map_blocks
 from ._params import require_client, require_positive, require_slot_name, storable
 

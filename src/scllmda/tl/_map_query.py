@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .._counts import CountBlocks
 from ..factorisation import CellMapper, Decoder, in_order
-from ._joint_peaks import JointPeaks
+from .._peak_pairs import JointPeaks
 
 
 def extend_decoder(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -25,6 +26,14 @@ def require_share(**params: float | None) -> None:
         if value is not None and not 0 <= value <= 1:
             msg = f"Found {name}={value}; expected a share between 0 and 1, or None."
             raise ValueError(msg)
+
+
+def require_effect(possible: bool, where: str, params: Mapping[str, Any]) -> None:  # noqa: FBT001
+    """Raise ValueError if a parameter was given that has no effect."""
+    given = [f"{name}={value!r}" for name, value in params.items() if value is not None]
+    if given and not possible:
+        msg = f"{', '.join(given)} has no effect {where}; expected it to be left out."
+        raise ValueError(msg)
 
 
 def require_slot_name(key: str) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 
-from .. import _logging as logg
-from .._anndata import require_unique_peaks
-from ..genomics import best_overlaps, compare_with_chance, lift_over, peak_intervals, read_chains
+from . import _logging as logg
+from ._anndata import require_unique_peaks
+from .genomics import best_overlaps, compare_with_chance, lift_over, peak_intervals, read_chains
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from ..genomics import Chains, Intervals
+    from .genomics import Chains, Intervals
 
 Mode = Literal["sum", "best"]
 
@@ -66,6 +66,34 @@ class PeakPairs:
     def matched(self) -> npt.NDArray[np.bool_]:
         """(reference peaks,): whether the query has a peak for this one."""
         return np.isin(np.arange(self.n_reference), self.target)
+
+
+@dataclass(frozen=True)
+class JointPeaks:
+    """The reference's peaks, followed by peaks that the query alone has."""
+
+    pairs: PeakPairs
+    own: npt.NDArray[np.intp]
+    """(n_own,): positions, in the query, of its own peaks."""
+
+    @property
+    def assignment(self) -> sp.csr_matrix:
+        """(query peaks, joint peaks): 1 where they are the same."""
+        n_query, n_own = len(self.pairs.target), len(self.own)
+        own = sp.csr_matrix((np.ones(n_own, dtype=np.float32), (self.own, np.arange(n_own))), shape=(n_query, n_own))
+        return sp.csr_matrix(sp.hstack([self.pairs.assignment, own]))
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """(joint peaks,): whether the query is seen through a peak."""
+        return np.concatenate([self.pairs.matched, np.ones(len(self.own), dtype=bool)])
+
+
+def own_peaks(pairs: PeakPairs, embeddings: npt.NDArray[np.floating] | None) -> npt.NDArray[np.intp]:
+    """Return the query's own peaks that sequence tells of: none without its ``embeddings`` (query peaks, d)."""
+    if embeddings is None:
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero((pairs.target < 0) & np.isfinite(embeddings).all(axis=1))
 
 
 def pair_peaks(

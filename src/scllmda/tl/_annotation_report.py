@@ -1,0 +1,150 @@
+"""What an annotation says of itself: one line on what was found, and warnings where it could be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .. import _logging as logg
+from .._keys import UNASSIGNED
+from ..methods import Annotation
+
+FEW_PEAKS = 0.2
+"""Share of its peaks that a side has in common with the other, below which a warning is given."""
+CONTRADICTED = 0.1
+"""Of the likeliest label's held-out probability, that a reference cell's own label has less of."""
+
+
+def contradicted(
+    annotation: Annotation, codes: NDArray[np.integer], cells: NDArray[np.intp], names: pd.Index
+) -> NDArray[np.object_]:
+    """Return the names of reference cells whose label the rest of the reference contradicts.
+
+    Parameters
+    ----------
+    annotation
+        Of all cells.
+    codes
+        (n_cells,) class codes in the annotation's order.
+    cells
+        Positions of the reference cells in it, in the order of ``names``.
+    names
+        Of the reference cells.
+    """
+    if annotation.held_out is None:
+        return np.zeros(0, dtype=object)
+    reference = np.flatnonzero(codes >= 0)
+    at = np.empty(len(codes), dtype=np.intp)
+    at[reference] = np.arange(len(reference))
+    proba, own = annotation.held_out[at[cells]], codes[cells]
+    of_label = proba[np.arange(len(own)), own]
+    return names.to_numpy(dtype=object)[of_label < CONTRADICTED * proba.max(axis=1)]
+
+
+def report(
+    label: pd.Series,
+    score: NDArray[np.floating],
+    method: str,
+    annotation: Annotation,
+    coverage: Mapping[str, Any],
+    n_contradicted: int,
+    *,
+    has_sequence: bool,
+    rejects: bool,
+    large_shift: float,
+) -> None:
+    """Say what was found, at scanpy's default verbosity, and warn of what could be wrong.
+
+    Parameters
+    ----------
+    label
+        (n_query,) after rejection.
+    score
+        (n_query,) of the raw labels.
+    method
+        Annotator.
+    annotation
+        Of all cells.
+    coverage
+        Numbers of peaks, and where sequence came from.
+    n_contradicted
+        Reference cells whose label the others contradict.
+    has_sequence
+        Whether there are sequences, or a genome, that the method could have used.
+    rejects
+        Whether novel cells were to be rejected.
+    large_shift
+        Between the domains, above which a warning is given.
+    """
+    names = label.astype(str)
+    unassigned = (names == UNASSIGNED).mean()
+    n_types = len(set(names) - {UNASSIGNED})
+    parts = [
+        f"{len(names):,} {'cell' if len(names) == 1 else 'cells'} labelled by {method!r}",
+        f"{n_types} {'type' if n_types == 1 else 'types'}",
+        f"{unassigned:.1%} unassigned",
+        f"median score {np.median(score):.2f}",
+        *_peaks(coverage),
+        _sequence(coverage),
+    ]
+    logg.result("; ".join(parts))
+    if n_contradicted:
+        logg.info(
+            f"    {n_contradicted} reference cells have a label that the other reference cells contradict; their names "
+            "are in .uns, under ['reference']['contradicted']"
+        )
+    _warn_of_few_peaks(coverage)
+    if has_sequence and coverage["sequence"] == "none":
+        logg.warning(
+            "There are sequences, and none was used: their embeddings do not tell the peaks apart. Embed the peaks of "
+            "both objects by an encoder that does: sl.tl.embed_peaks(adata, encoder='kmer')."
+        )
+    if rejects and annotation.shift is None:
+        logg.warning(
+            f"No cell was rejected as novel: among {len(names)} query cells no type has enough to tell how far the query "
+            "lies from the reference. Look at novelty yourself: sl.get.annotation(adata)['novelty']."
+        )
+    elif annotation.shift is not None and annotation.shift > large_shift:
+        logg.warning(
+            f"Most predicted types lie {annotation.shift:.1f} times as far from the reference's cells as those from one "
+            "another. Either the platforms differ much, or the query has none of the reference's types: novelty does "
+            "not count what all have in common, and cannot tell the two apart. Look at sl.pl.transfer_umap(adata) and "
+            "at marker peaks."
+        )
+
+
+def _peaks(coverage: Mapping[str, Any]) -> list[str]:
+    """Return how many peaks the two objects share; nothing for one object."""
+    if "n_query" not in coverage:
+        return []
+    n, m, n_all, m_all = (
+        coverage[k] for k in ("n_matched_query", "n_matched_reference", "n_query", "n_reference")
+    )
+    if n == n_all and m == m_all:
+        return [f"all {n:,} peaks shared"]
+    return [f"{n:,} of {n_all:,} of the query's peaks are {m:,} of the reference's {m_all:,}"]
+
+
+def _sequence(coverage: Mapping[str, Any]) -> str:
+    """Return which sequences were used."""
+    if coverage["sequence"] == "none":
+        return "no sequence"
+    return f"sequence of {coverage.get('sequence_side', 'both')}: {coverage['sequence']}"
+
+
+def _warn_of_few_peaks(coverage: Mapping[str, Any]) -> None:
+    """Warn where reference and query have little in common to be compared by."""
+    if "n_query" not in coverage or coverage.get("n_own"):
+        return
+    shared = max(coverage["n_matched_query"] / max(coverage["n_query"], 1), coverage["n_matched_reference"] / max(coverage["n_reference"], 1))
+    if shared < FEW_PEAKS:
+        logg.warning(
+            f"The query shares {coverage['n_matched_query']:,} of its {coverage['n_query']:,} peaks with the reference, "
+            f"{shared:.1%} at most of either side's: labels rest on few counts per cell, and on which cells of the query "
+            "are alike. Where there are fragments of the query, count them on the reference's peaks instead, e.g. by "
+            "snapatac2.pp.make_peak_matrix(query, use_rep=reference.var_names)."
+        )

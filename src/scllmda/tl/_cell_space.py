@@ -1,0 +1,334 @@
+"""Reference and query cells in one space, made of evidence that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._counts import count_blocks
+from .._keys import CELL_EMBEDDING
+from .._peak_pairs import JointPeaks, own_peaks, pair_peaks
+from ..factorisation import (
+    Blocks,
+    CellMapper,
+    Factorisation,
+    Margins,
+    SequencePrior,
+    Thinned,
+    chance_to_match,
+    evidence,
+    fit,
+    margins,
+    open_counts,
+)
+from ..methods import Cells, Counts, represent_cells
+from ._cell_embeddings import require_evidence
+from ._decoder_slots import read_decoder
+from ._joint_counts import JointCounts, Side
+from ._map_query import extend_decoder, map_blocks
+from ._sequences import Sequences
+
+Float = NDArray[np.floating]
+
+FEWEST_CELLS = 20
+"""Of an object that gets an embedding of its own to find its cells' neighbours in: of fewer, a cell has at most one."""
+WORTH_OF_SEQUENCE = 1.0
+"""Counts on peaks that the query alone has can be compared as far as sequence predicts loadings (held-out R²). Cells are
+embedded by both kinds of peaks where that is more than this many times what the counts on shared peaks are."""
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """Cells as an annotator sees them, and what they were made of."""
+
+    cells: Cells
+    coverage: Mapping[str, Any]
+    """For ``.uns``: peaks matched and used, sequence used."""
+
+
+def space_of_one(
+    adata: AnnData, joint: JointCounts, sequences: Sequences, known: Any, n_latent: int, rng: np.random.Generator
+) -> CellSpace:
+    """Embed labelled and unlabelled cells of one object; ``known`` are counts that encoders may learn from."""
+    embeddings, source = sequences.embed(adata, known)
+    prior = _Prior() if embeddings is None else _Prior(embeddings[joint.peaks], source)
+    return _by_shared_peaks(joint, prior, None, n_latent, rng)
+
+
+def space_of_two(
+    query: AnnData,
+    reference: AnnData,
+    joint: JointCounts,
+    sequences: Sequences,
+    known: Any,
+    *,
+    lifted: bool,
+    n_latent: int,
+    rng: np.random.Generator,
+) -> CellSpace:
+    """Embed labelled cells of a reference and a query.
+
+    Cells are placed by evidence that both objects have: the peaks they share. What an object has alone says which of
+    its own cells are alike. Where few peaks are shared and sequence tells much of them, cells are placed by all peaks,
+    those of one object alone by their DNA.
+    """
+    assert joint.sides is not None
+    of_query = sequences_of_query(sequences, lifted=lifted)
+    embeddings, source = sequences.embed(reference, known)
+    both = embeddings is not None and not sequences.learns and of_query.known(query)
+    # Of the reference, the fit also measures how much sequence tells.
+    of_known = embeddings[joint.sides[0].peaks] if both and embeddings is not None else None
+    alone = [_embed_alone(side, e, rng) for side, e in zip(joint.sides, (of_known, None), strict=True)]
+    if of_known is not None and embeddings is not None and joint.sides[1].has_own_peaks:
+        if _sequence_tells_more(joint, alone[0], of_known, rng):
+            of_own = of_query.embed(query, n_dims=embeddings.shape[1])[0]
+            return _by_all_peaks(joint, embeddings, of_own, source, n_latent, rng)
+    prior = _Prior()
+    if embeddings is not None:
+        prior = _Prior(embeddings[joint.peaks], source, "both" if both else "reference")
+    elif not sequences.learns and of_query.known(query):
+        found, source = of_query.embed(query)
+        prior = _Prior(_onto_shared_peaks(joint, found), source, "query")
+    return _by_shared_peaks(joint, prior, alone, n_latent, rng)
+
+
+def frozen_space(
+    query: AnnData,
+    reference: AnnData,
+    labelled: NDArray[np.intp],
+    sequences: Sequences,
+    layer: str | None,
+    pairing: Mapping[str, Any],
+) -> CellSpace:
+    """Map the query to the space that the reference was fitted in."""
+    decoder = read_decoder(reference, CELL_EMBEDDING)
+    params = reference.uns[CELL_EMBEDDING]["params"]
+    of_query = sequences_of_query(sequences, lifted=pairing["chain"] is not None)
+    with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key
+    pairs = pair_peaks(query, reference, none_allowed=with_sequence and sequences.carried(query), **pairing)
+    if not any(X.data.any() for X in count_blocks(query, layer)):
+        msg = f"None of the {query.n_obs} query cells has an open peak; expected some."
+        raise ValueError(msg)
+    embeddings = None
+    if decoder.prior is not None and with_sequence and of_query.known(query) and (pairs.target < 0).any():
+        embeddings = of_query.embed(query, n_dims=len(decoder.prior.mean))[0]
+    peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
+    blocks = count_blocks(query, layer).onto(peaks.assignment)
+    if params["likelihood"] == "bernoulli":
+        blocks = blocks.binary()
+    decoder, shared = extend_decoder(decoder, blocks, peaks, embeddings)
+    k = decoder.loadings.shape[1]
+    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labelled, :k]
+    coverage = {
+        "n_peaks": reference.n_vars,
+        **pairs.report,
+        "n_own": len(peaks.own),
+        "n_used": int((peaks.seen & (decoder.rate > 0)).sum()),
+        **_sequence_coverage(f".varm[{params.get('use_varm')!r}]", "reference", decoder.prior),
+        **shared,
+    }
+    return CellSpace(Cells(np.concatenate([cells, map_blocks(decoder, blocks, peaks.seen)])), coverage)
+
+
+def space_of_method(
+    joint: JointCounts, codes: NDArray[np.integer], batch: NDArray[np.integer] | None, method: str, recipe: Any,
+    rng: np.random.Generator,
+) -> CellSpace:
+    """Represent cells in a method's own way, by the peaks that both have."""
+    expected = margins(joint.counts, joint.is_query.astype(np.intp))
+    require_evidence(expected, codes)
+    X = sp.csr_matrix(sp.vstack([block[:, expected.evident] for block in joint.counts]))
+    cells = Cells(represent_cells(method, recipe, Counts(X, codes, rng, batch)))
+    return CellSpace(cells, {**joint.coverage, "n_own": 0, "n_used": len(expected.evident), "sequence": "none"})
+
+
+def sequences_of_query(sequences: Sequences, *, lifted: bool) -> Sequences:
+    """Return where the query's sequences come from: a genome is of the reference's build."""
+    return replace(sequences, genome=None) if lifted else sequences
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Peak embeddings that are the prior of loadings, and where they come from."""
+
+    embeddings: Float | None = None
+    """(n_peaks, d)."""
+    source: str = "none"
+    side: str = "reference"
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """The cells of one object in a space of their own."""
+
+    counts: Blocks
+    depth: Float
+    """(n_cells,): open peaks."""
+    fitted: Factorisation
+
+
+def _embed_alone(side: Side, embeddings: Float | None, rng: np.random.Generator) -> _Alone | None:
+    """Embed the cells of one object by all of its peaks; None if it has no others, or too few cells."""
+    if not side.has_own_peaks or side.counts.shape[0] < FEWEST_CELLS:
+        return None
+    expected = margins(side.counts)
+    fitted = fit(side.counts, expected, N_LATENT_ALONE, embeddings=embeddings, rng=rng)
+    return _Alone(side.counts, _depth(side.counts), fitted) if fitted.cells.any() else None
+
+
+N_LATENT_ALONE = 128
+"""Dimensions at most; as many as of the joint embedding by default."""
+
+
+def _by_shared_peaks(
+    joint: JointCounts, prior: _Prior, alone: list[_Alone | None] | None, n_latent: int, rng: np.random.Generator
+) -> CellSpace:
+    """Embed cells by the peaks that both have, and reference cells also as if they had the query's depths."""
+    is_query = joint.is_query.astype(np.intp)
+    expected = margins(joint.counts, is_query)
+    require_evidence(expected, is_query)
+    _require_open_cells(expected, joint.is_query)
+    fitted = fit(joint.counts, expected, n_latent, embeddings=prior.embeddings, rng=rng)
+    found = evidence(joint.counts, fitted.decoder, fitted.cells)
+    reference, query = np.flatnonzero(~joint.is_query), np.flatnonzero(joint.is_query)
+    chance = chance_to_match(found.exposure[reference], found.exposure[query])
+    thinned = Thinned.to(joint.counts.take(reference), chance)
+    as_query = evidence(thinned, fitted.decoder, fitted.cells[reference])
+    cells = Cells(found.cells, found, as_query=as_query)
+    if alone is not None and any(a is not None for a in alone):
+        shared = _depth(joint.counts)
+        cells = replace(cells, **_around(cells, alone, reference, query, shared))
+    coverage = {
+        **joint.coverage,
+        "n_used": len(expected.evident),
+        "n_own": 0,
+        **_sequence_coverage(prior.source, prior.side, fitted.decoder.prior),
+    }
+    return CellSpace(cells, coverage)
+
+
+def _around(
+    cells: Cells, alone: list[_Alone | None], reference: NDArray[np.intp], query: NDArray[np.intp], shared: Float
+) -> dict[str, Float]:
+    """Return the spaces that neighbours are looked for in: each object's own where it has one, else the joint one.
+
+    Reference cells are looked for as query cells are: by counts on peaks of their own that are as few as the query's.
+    """
+    assert cells.as_query is not None
+    known, asked = alone
+    as_query = cells.as_query.cells
+    width = max(cells.X.shape[1], *(a.fitted.cells.shape[1] for a in alone if a is not None))
+    around = np.zeros((len(cells.X), width), dtype=np.float32)
+    around_as_query = np.zeros((len(reference), width), dtype=np.float32)
+    for rows, one in ((reference, known), (query, asked)):
+        found = cells.X[rows] if one is None else one.fitted.cells
+        around[rows, : found.shape[1]] = found
+    if known is not None and asked is not None:
+        own = known.depth - shared[reference], asked.depth - shared[query]
+        thinned = Thinned.to(known.counts, chance_to_match(*(np.maximum(o, 0) for o in own)))
+        mapper = CellMapper(known.fitted.decoder, known.fitted.decoder.rate)
+        as_query = np.concatenate([mapper(X) for X in thinned])
+    around_as_query[:, : as_query.shape[1]] = as_query
+    return {"around": around, "around_as_query": around_as_query}
+
+
+def _by_all_peaks(
+    joint: JointCounts,
+    of_reference: Float,
+    of_query: Float | None,
+    source: str,
+    n_latent: int,
+    rng: np.random.Generator,
+) -> CellSpace:
+    """Embed cells by the peaks that either has; those that one has alone tell by their DNA where its cells belong.
+
+    Parameters
+    ----------
+    joint
+        Of two objects.
+    of_reference, of_query
+        (reference peaks, d) and (query peaks, d) peak embeddings.
+    source
+        Of ``of_reference``.
+    n_latent
+        Dimensions at most.
+    rng
+        Of the fit.
+    """
+    assert joint.sides is not None
+    union = joint.union
+    own = np.full((len(union.own), of_reference.shape[1]), np.nan) if of_query is None else of_query[union.own]
+    embeddings = np.concatenate([of_reference[joint.sides[0].peaks], own])
+    is_query = joint.is_query.astype(np.intp)
+    expected = margins(union.counts, is_query, measured=union.measured)
+    require_evidence(expected, is_query)
+    _require_open_cells(expected, joint.is_query)
+    fitted = fit(union.counts, expected, n_latent, embeddings=embeddings, rng=rng)
+    coverage = {
+        **joint.coverage,
+        "n_own": len(union.own),
+        "n_used": len(expected.evident),
+        **_sequence_coverage(source, "both", fitted.decoder.prior),
+    }
+    return CellSpace(Cells(fitted.cells), coverage)
+
+
+def _sequence_tells_more(
+    joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator
+) -> bool:
+    """Return whether sequence makes more of the query's counts comparable than its shared peaks are.
+
+    How much sequence tells is measured on the reference: as held-out R² of the loadings of all of its peaks.
+    """
+    assert joint.sides is not None
+    known, asked = joint.sides
+    on_shared = _depth(joint.counts)[joint.is_query].sum()
+    on_own = max(_depth(asked.counts).sum() - on_shared, 0)
+    if on_shared == 0 or on_own == 0:
+        return on_shared == 0
+    if alone is None:
+        fitted = fit(known.counts, margins(known.counts), N_LATENT_ALONE, embeddings=embeddings, rng=rng)
+    else:
+        fitted = alone.fitted
+    r2 = 0.0 if fitted.decoder.prior is None else fitted.decoder.prior.held_out_r2
+    return r2 * on_own > WORTH_OF_SEQUENCE * on_shared
+
+
+def _onto_shared_peaks(joint: JointCounts, of_query: Float | None) -> Float | None:
+    """Return the embeddings (n_peaks, d) of the shared peaks by those of the query's peaks."""
+    if of_query is None:
+        return None
+    assert joint.sides is not None and joint.assignment is not None
+    known, asked = joint.sides
+    found = np.full((joint.assignment.shape[1], of_query.shape[1]), np.nan, dtype=np.float32)
+    found[joint.assignment.indices] = of_query[asked.peaks]
+    at = np.empty(len(known.peaks), dtype=np.intp)
+    at[known.peaks] = np.arange(len(known.peaks))
+    return found[at[joint.peaks]]
+
+
+def _depth(blocks: Blocks) -> Float:
+    """Return (n_cells,) open peaks."""
+    return open_counts(blocks, np.zeros(blocks.shape[0], dtype=np.intp))[1]
+
+
+def _sequence_coverage(source: str, side: str, prior: SequencePrior | None) -> dict[str, Any]:
+    """Return where sequences came from, and what share of the loadings they predict on peaks that were held out."""
+    if prior is None:
+        return {"sequence": "none"}
+    return {"sequence": source, "sequence_side": side, "sequence_r2": prior.held_out_r2}
+
+
+def _require_open_cells(expected: Margins, is_query: NDArray[np.bool_]) -> None:
+    """Raise if the reference or the query has no cell with an open peak."""
+    for mine, what in ((~is_query, "reference"), (is_query, "query")):
+        exposure = expected.exposure[mine]
+        if not exposure.any():
+            msg = f"None of the {len(exposure)} {what} cells has an open peak among those used; expected some."
+            raise ValueError(msg)

@@ -1,0 +1,194 @@
+"""Counts of reference and query cells on the peaks that they are compared by: made here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._counts import CountBlocks, count_blocks
+from .._peak_pairs import PeakPairs, pair_peaks
+from ..factorisation import with_rows
+
+
+@dataclass(frozen=True)
+class Side:
+    """Cells of one of two objects on all of its peaks."""
+
+    counts: CountBlocks
+    """(n_cells, n_peaks) open or closed."""
+    peaks: NDArray[np.intp]
+    """(n_peaks,): positions of the peaks in the object."""
+    n_shared: int
+    """Peaks that the other object has too."""
+
+    @property
+    def has_own_peaks(self) -> bool:
+        """Whether it has peaks that the other object lacks."""
+        return self.n_shared < len(self.peaks)
+
+
+@dataclass(frozen=True)
+class Union:
+    """Cells of both objects on the peaks that either of them has: the reference's, then those of the query alone."""
+
+    counts: CountBlocks
+    """(n_cells, n_peaks)."""
+    measured: NDArray[np.bool_]
+    """(2, n_peaks): whether reference and query have a peak."""
+    own: NDArray[np.intp]
+    """(n_own,): positions, in the query, of its own peaks."""
+
+
+@dataclass(frozen=True)
+class JointCounts:
+    """Cells of reference and query, open or closed, on the peaks that both have.
+
+    Cells and peaks stand in an order that their content makes (cells only where the counts are in memory): whatever is
+    drawn, summed or broken a tie of afterwards is the same in whatever order the user has them.
+    """
+
+    counts: CountBlocks
+    """(n_cells, n_peaks)."""
+    is_query: NDArray[np.bool_]
+    """(n_cells,)."""
+    order: NDArray[np.intp]
+    """(n_cells,): where each cell comes from: labelled reference cells, then the query; of one object its own cells."""
+    peaks: NDArray[np.intp]
+    """(n_peaks,): positions of the peaks in the reference."""
+    coverage: Mapping[str, Any]
+    """For ``.uns``: numbers of peaks."""
+    sides: tuple[Side, Side] | None = None
+    """Reference and query, where they are two objects."""
+    assignment: sp.csr_matrix | None = None
+    """(query peaks, union peaks): 1 where they are the same."""
+
+    @property
+    def at(self) -> NDArray[np.intp]:
+        """(n_cells,): positions of the cells here, in the order that they come from."""
+        return np.argsort(self.order)
+
+    @property
+    def union(self) -> Union:
+        """The same cells of two objects on the peaks that either has."""
+        assert self.sides is not None and self.assignment is not None
+        known, asked = self.sides
+        n_peaks = self.assignment.shape[1]
+        counts = known.counts.widen(n_peaks).above(asked.counts.onto(self.assignment).binary())
+        seen = np.asarray(self.assignment.sum(axis=0)).ravel() > 0
+        # Every query peak is one of the union, so that its rows have one entry each.
+        own = asked.peaks[self.assignment.indices >= len(known.peaks)]
+        return Union(counts.ready(), np.stack([np.arange(n_peaks) < len(known.peaks), seen]), own)
+
+
+def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str | None) -> JointCounts:
+    """Return labelled and unlabelled (code -1) cells of one object on its peaks."""
+    peaks = _order_of_peaks(adata.var_names)
+    blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars))
+    order = _order_of_cells(blocks, adata.var_names[peaks], codes)
+    return JointCounts(blocks.take(order).ready(), codes[order] < 0, order, peaks, {"n_peaks": adata.n_vars})
+
+
+def joint_counts_of_two(
+    query: AnnData,
+    reference: AnnData,
+    labelled: NDArray[np.intp],
+    codes: NDArray[np.integer],
+    layer: str | None,
+    pairing: Mapping[str, Any],
+    *,
+    none_allowed: bool,
+) -> JointCounts:
+    """Return labelled reference cells and the query's on the peaks that both have.
+
+    Parameters
+    ----------
+    query, reference
+        Objects with counts.
+    labelled
+        Positions of the labelled cells of the reference.
+    codes
+        (n_labelled,) their class codes.
+    layer
+        With the counts, of both.
+    pairing
+        What :func:`pair_peaks` is to be called with.
+    none_allowed
+        Whether no peak need be shared.
+    """
+    pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
+    report = pairs.report
+    known, of_known = _side(reference, layer, labelled, codes, report["n_matched_reference"])
+    asked, of_asked = _side(query, layer, np.arange(query.n_obs), None, report["n_matched_query"])
+    assignment = _assignment(pairs, known, asked)
+    shared = np.flatnonzero(pairs.matched[known.peaks])
+    columns = _select(shared, assignment.shape[1])
+    counts = known.counts.onto(columns[: len(known.peaks)]).above(asked.counts.onto(assignment @ columns).binary())
+    return JointCounts(
+        counts.ready(),
+        np.repeat([False, True], [len(of_known), len(of_asked)]),
+        np.concatenate([of_known, len(of_known) + of_asked]),
+        known.peaks[shared],
+        {"n_peaks": reference.n_vars, **report},
+        (known, asked),
+        assignment,
+    )
+
+
+def _side(
+    adata: AnnData, layer: str | None, cells: NDArray[np.intp], codes: NDArray[np.integer] | None, n_shared: int
+) -> tuple[Side, NDArray[np.intp]]:
+    """Return some cells of an object on all of its peaks, and which of ``cells`` each of them is."""
+    peaks = _order_of_peaks(adata.var_names)
+    blocks = count_blocks(adata, layer).take(cells).binary().onto(_select(peaks, adata.n_vars))
+    order = _order_of_cells(blocks, adata.var_names[peaks], codes)
+    return Side(blocks.take(order).ready(), peaks, n_shared), order
+
+
+def _assignment(pairs: PeakPairs, known: Side, asked: Side) -> sp.csr_matrix:
+    """Return (query peaks, union peaks): 1 where they are the same, both in the order of the sides."""
+    n_known = len(known.peaks)
+    at = np.empty(n_known, dtype=np.intp)
+    at[known.peaks] = np.arange(n_known)
+    target = pairs.target[asked.peaks]
+    own = target < 0
+    columns = np.where(own, n_known + np.cumsum(own) - 1, at[target])
+    ones = np.ones(len(columns), dtype=np.float32)
+    shape = (len(columns), n_known + int(own.sum()))
+    return sp.csr_matrix((ones, (np.arange(len(columns)), columns)), shape=shape)
+
+
+def _select(columns: NDArray[np.intp], n_columns: int) -> sp.csr_matrix:
+    """Return (n_columns, n_selected), by which a matrix times it has those of its columns."""
+    ones = np.ones(len(columns), dtype=np.float32)
+    return sp.csr_matrix((ones, (columns, np.arange(len(columns)))), shape=(n_columns, len(columns)))
+
+
+def _keys(names: pd.Index) -> NDArray[np.uint64]:
+    return pd.util.hash_array(names.astype(str).to_numpy(dtype=object))
+
+
+def _order_of_peaks(names: pd.Index) -> NDArray[np.intp]:
+    """Return the positions of the peaks in the order of keys made of their names."""
+    return np.lexsort((names.astype(str).to_numpy(dtype=object), _keys(names)))
+
+
+def _order_of_cells(blocks: CountBlocks, names: pd.Index, codes: NDArray[np.integer] | None) -> NDArray[np.intp]:
+    """Return the positions of the cells in the order of keys made of the names of their open peaks, then of labels.
+
+    Cells that cannot be read in any order stay as they are.
+    """
+    if not blocks.in_memory:
+        return np.arange(blocks.shape[0])
+    of_peak = _keys(names)
+    key = np.zeros(blocks.shape[0], dtype=np.uint64)
+    for rows, X in with_rows(blocks):
+        is_open = sp.csr_matrix((np.ones(X.nnz, dtype=np.uint64), X.indices, X.indptr), shape=X.shape)
+        key[rows] = is_open @ of_peak
+    return np.lexsort((np.zeros(len(key)) if codes is None else codes, key))
