@@ -257,16 +257,19 @@ def ingest(data: Data, _: None) -> Prediction:
     return Prediction(query.obs[LABELS].to_numpy(str))
 
 
-def cellmapper_on_lsi(data: Data, _: None) -> Prediction:
+def lsi(data: Data) -> np.ndarray:
     import muon as mu
 
     joint = data.joint()
     mu.atac.pp.tfidf(joint, scale_factor=1e4)
     mu.atac.tl.lsi(joint, n_comps=min(50, min(joint.shape) - 1))
-    W = joint.obsm["X_lsi"][:, 1:]  # the first is depth
+    return joint.obsm["X_lsi"][:, 1:]  # the first is depth
+
+
+def cellmapper(data: Data, W: np.ndarray, *, metric: str = "euclidean") -> Prediction:
     reference, query = data.reference.copy(), data.query.copy()
-    reference.obsm["X_lsi"], query.obsm["X_lsi"] = W[: data.reference.n_obs], W[data.reference.n_obs :]
-    return mapped_by_cellmapper(reference, query, use_rep="X_lsi")
+    reference.obsm["X_joint"], query.obsm["X_joint"] = W[: data.reference.n_obs], W[data.reference.n_obs :]
+    return mapped_by_cellmapper(reference, query, use_rep="X_joint", knn_dist_metric=metric)
 
 
 def cellmapper_on_cca(data: Data, _: None) -> Prediction:
@@ -381,9 +384,16 @@ PEERS = {
     "CellTypist": Method(
         celltypist, "Logistic regression, a class against the rest, on log-normalised counts", modules=("celltypist",)
     ),
+    "CellMapper, SnapATAC2": Method(
+        cellmapper,
+        "Spectral embedding of the selected peaks, 30 nearest cells with Gaussian weights",
+        embed=spectral,
+        modules=("cellmapper", "snapatac2"),
+    ),
     "CellMapper, LSI": Method(
-        cellmapper_on_lsi,
-        "LSI of both without the first dimension, 30 nearest cells with Gaussian weights",
+        partial(cellmapper, metric="cosine"),
+        "LSI of both without the first dimension, 30 nearest cells by cosine with Gaussian weights",
+        embed=lsi,
         modules=("cellmapper", "muon", "scanpy"),
     ),
     "CellMapper, CCA": Method(

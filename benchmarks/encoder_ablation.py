@@ -5,8 +5,8 @@ with the 256 bp under each peak in `.var["seq"]`. Prints a markdown table, mean 
 
 - held-out R²: a quarter of the peaks is held out, and g, the ridge regression from vectors to loadings of the
   factorisation (`SequencePriorFitter`), is fitted to the others. The share of the held-out loadings' variance it
-  explains, weighted by the peaks' counts and the singular values squared; "leading" subtracts the median of these,
-  which stands for noise.
+  explains, weighted by the peaks' counts and by the cells' squares along each dimension; "leading" subtracts the median
+  of these, which stands for noise.
 - transfer: reference and query cells are shown different halves of the peaks, so that only the DNA connects them. A
   cell is the product of its Pearson residuals and the peaks' vectors, standardised within reference and query; the
   labels are carried over by logistic regression.
@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from scllmda import encoders
-from scllmda.factorisation import PearsonResiduals, fit
+from scllmda.factorisation import InMemory, fit, margins
 from scllmda.factorisation._sequence_prior import SequencePriorFitter
 
 N_COMPONENTS = 64
@@ -73,14 +73,15 @@ def held_out_r2(adata: ad.AnnData, encode: Encode, seed: int) -> dict[str, float
     rng = np.random.default_rng(seed)
     order = rng.permutation(X.shape[1])
     test, train = order[: len(order) // 4], order[len(order) // 4 :]
-    fitted = fit(X, N_COMPONENTS, rng=rng)
-    root_mass = np.sqrt(fitted.peak_mass)[:, None]
-    effects = np.divide(fitted.peaks, root_mass, out=np.zeros_like(fitted.peaks), where=root_mass > 0)
+    counts = InMemory(X)
+    independent, peak_mass = margins(counts), np.asarray(X.sum(axis=0)).ravel()
+    fitted = fit(counts, independent, N_COMPONENTS, rng=rng)
+    effects = np.asarray(fitted.decoder.loadings, dtype=np.float64)
     Z = encode(adata, (X, train), seed)
-    g = SequencePriorFitter(Z[train], fitted.peak_mass[train], rng)(effects[train])[0]
-    error = fitted.peak_mass[test] @ (effects[test] - g(Z[test])) ** 2
-    null = fitted.peak_mass[test] @ effects[test] ** 2
-    variance = (fitted.cells**2).sum(axis=0)
+    g = SequencePriorFitter(Z[train], peak_mass[train], rng)(effects[train])[0]
+    error = peak_mass[test] @ (effects[test] - g(Z[test])) ** 2
+    null = peak_mass[test] @ effects[test] ** 2
+    variance = independent.exposure @ fitted.cells.astype(np.float64) ** 2
     leading = np.maximum(variance - np.median(variance), 0)
     return {
         "held-out R²": 1 - variance @ error / (variance @ null),
@@ -95,7 +96,7 @@ def transfer(adata: ad.AnnData, encode: Encode, seed: int) -> dict[str, float]:
     Z = encode(adata, (adata.X[reference], halves[0]), seed)
     Z = StandardScaler().fit_transform(Z)
     profiles = [
-        StandardScaler().fit_transform(PearsonResiduals.of(adata.X[cells][:, half]).times(Z[half]))
+        StandardScaler().fit_transform(residuals_times(adata.X[cells][:, half], Z[half]))
         for cells, half in zip((reference, query), halves, strict=True)
     ]
     labels = adata.obs["label"].to_numpy(str)
@@ -106,6 +107,14 @@ def transfer(adata: ad.AnnData, encode: Encode, seed: int) -> dict[str, float]:
         "transfer accuracy": accuracy_score(labels[query], predicted),
         "transfer macro-F1": f1_score(labels[query], predicted, average="macro", labels=np.unique(labels[query])),
     }
+
+
+def residuals_times(X: sp.csr_matrix, Z: np.ndarray) -> np.ndarray:
+    """Return the Pearson residuals of counts under independence (n_cells, n_peaks) @ Z (n_peaks, d)."""
+    depth, mass = (np.asarray(X.sum(axis=axis, dtype=np.float64)).ravel() for axis in (1, 0))
+    by_cell, by_peak = (1 / np.sqrt(np.maximum(total, 1)) for total in (depth, mass))
+    observed = by_cell[:, None] * (X @ (by_peak[:, None] * Z))
+    return observed - np.outer(np.sqrt(depth), np.sqrt(mass) @ Z) / depth.sum()
 
 
 def split_cells(adata: ad.AnnData, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

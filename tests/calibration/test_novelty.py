@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scllmda.calibration import domain_shift, novelty, rejection_threshold, remoteness
+from scllmda.calibration import NoveltyRecipe, domain_shift, novelty, rejection_threshold, remoteness
+
+RECIPE = NoveltyRecipe()
 
 
 def nearest(known: np.ndarray, cells: np.ndarray, k: int, *, own: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +19,8 @@ def nearest(known: np.ndarray, cells: np.ndarray, k: int, *, own: bool) -> tuple
 
 def remote(reference: np.ndarray, query: np.ndarray, *, n_neighbors: int = 15) -> tuple[np.ndarray, np.ndarray]:
     k = min(n_neighbors, len(reference) - 1)
-    return remoteness(nearest(reference, reference, k, own=True), nearest(reference, query, max(1, k), own=False))
+    among = nearest(reference, reference, k, own=True)
+    return remoteness(among, among, nearest(reference, query, max(1, k), own=False))
 
 
 def scored(reference: np.ndarray, query: np.ndarray, *, n_neighbors: int = 15) -> np.ndarray:
@@ -43,6 +46,15 @@ def test_remoteness_equals_brute_force(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(found[:, 1], found[:, 0] / around)
 
 
+def test_reference_cells_are_as_remote_as_they_would_be_in_the_query(rng: np.random.Generator) -> None:
+    reference = rng.standard_normal((30, 3))
+    again = reference + rng.standard_normal((30, 3))
+    among, of_again = nearest(reference, reference, 5, own=True), nearest(reference, again, 5, own=True)
+    own, _ = remoteness(among, of_again, of_again)
+    np.testing.assert_allclose(own[:, 0], of_again[0].mean(axis=1))
+    np.testing.assert_allclose(own[:, 1], own[:, 0] / among[0].mean(axis=1)[of_again[1]].mean(axis=1))
+
+
 def test_novelty_is_the_smaller_rank(rng: np.random.Generator) -> None:
     own, foreign = rng.gamma(2, 1, (40, 2)), rng.gamma(3, 1, (25, 2))
     of_reference, of_query = novelty(own, foreign)
@@ -53,26 +65,30 @@ def test_novelty_is_the_smaller_rank(rng: np.random.Generator) -> None:
 def test_what_most_classes_are_more_remote_by_is_between_the_domains(rng: np.random.Generator) -> None:
     labels = np.repeat(np.arange(5), 200)
     own = rng.gamma(20, 0.05, (1000, 2))
-    np.testing.assert_allclose(domain_shift(own, [3, 2] * own, labels, labels), [3, 2], rtol=1e-6)
+    np.testing.assert_allclose(domain_shift(own, [3, 2] * own, labels, labels, RECIPE), [3, 2], rtol=1e-6)
     # One class of five is three times as remote: that is not the platform.
     one = np.where(labels == 2, 3, 1)[:, None] * own
-    np.testing.assert_allclose(domain_shift(own, one, labels, labels), 1)
+    np.testing.assert_allclose(domain_shift(own, one, labels, labels, RECIPE), 1)
     # A query that is nearer is not moved away.
-    np.testing.assert_array_equal(domain_shift(own, own / 3, labels, labels), 1)
+    np.testing.assert_array_equal(domain_shift(own, own / 3, labels, labels, RECIPE), 1)
 
 
 def test_shift_is_the_lower_quartile_of_the_classes(rng: np.random.Generator) -> None:
     labels = np.repeat(np.arange(5), 50)
     own, foreign = rng.gamma(20, 0.05, (250, 2)), rng.gamma(40, 0.05, (250, 2))
     ratios = [np.median(foreign[labels == c], axis=0) / np.median(own[labels == c], axis=0) for c in range(5)]
-    np.testing.assert_allclose(domain_shift(own, foreign, labels, labels), np.sort(ratios, axis=0)[1])
+    np.testing.assert_allclose(domain_shift(own, foreign, labels, labels, RECIPE), np.sort(ratios, axis=0)[1])
 
 
 def test_classes_of_few_cells_or_in_one_domain_say_nothing_of_the_domains(rng: np.random.Generator) -> None:
     own = rng.gamma(20, 0.05, (300, 2))
     zeros = np.zeros(300, dtype=int)
-    np.testing.assert_array_equal(domain_shift(own, 3 * own[:9], zeros, zeros[:9]), 1)
-    np.testing.assert_array_equal(domain_shift(own, 3 * own, zeros, zeros + 1), 1)
+    assert domain_shift(own, 3 * own[:9], zeros, zeros[:9], RECIPE) is None
+    assert domain_shift(own, 3 * own, zeros, zeros + 1, RECIPE) is None
+    np.testing.assert_allclose(
+        domain_shift(own, 3 * own[:9], zeros, zeros[:9], NoveltyRecipe(fewest_cells=9)),
+        3 * np.median(own[:9], axis=0) / np.median(own, axis=0),
+    )
 
 
 def test_around_a_third_for_the_reference_s_own_distribution(rng: np.random.Generator) -> None:

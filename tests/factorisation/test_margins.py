@@ -52,13 +52,30 @@ class TestOneView:
         np.testing.assert_array_equal(plain.expected, divided.expected)
         np.testing.assert_array_equal(plain.exposure, divided.exposure)
 
-    def test_peaks_closed_in_a_domain_are_no_evidence_nor_depth(self) -> None:
+    def test_peaks_that_happen_to_be_closed_in_a_few_cells_are_evidence(self) -> None:
         X = np.array([[1, 1, 0, 2], [1, 3, 0, 0], [1, 0, 0, 1], [0, 0, 0, 1]])
         found = of(X, np.array([0, 0, 1, 1]))
-        np.testing.assert_array_equal(found.evident, [0, 3])
-        np.testing.assert_array_equal(found.exposure, [3, 1, 2, 1])
-        np.testing.assert_allclose(found.rate, [3 / 7, 0, 0, 4 / 7])
-        np.testing.assert_allclose(expected_counts(found)[:, [0, 3]], expected_counts(of(X[:, [0, 3]])))
+        np.testing.assert_array_equal(found.evident, [0, 1, 3])
+        np.testing.assert_allclose(expected_counts(found), expected_counts(of(X)))
+
+    def test_peaks_that_should_be_open_in_a_domain_are_no_evidence_nor_depth(self) -> None:
+        X, domain = np.full((80, 5), 2), np.repeat([0, 1], 40)
+        X[domain == 1, 3] = 0
+        # As many as 80 in the other domain, whose cells are as deep.
+        found = of(X, domain)
+        np.testing.assert_array_equal(found.evident, [0, 1, 2, 4])
+        np.testing.assert_array_equal(found.exposure, 8)
+        np.testing.assert_allclose(expected_counts(found)[:, found.evident], expected_counts(of(X[:, [0, 1, 2, 4]])))
+        # Of half as deep cells there would be less than 50.
+        X[domain == 1] //= 2
+        np.testing.assert_array_equal(of(X, domain).evident, np.arange(5))
+
+    def test_closed_peaks_of_a_domain_that_misses_most_are_no_evidence(self) -> None:
+        X, domain = np.ones((40, 10), dtype=int), np.repeat([0, 1], 20)
+        X[domain == 1, 6:] = 0
+        np.testing.assert_array_equal(of(X, domain).evident, np.arange(10))
+        X[domain == 1, 4:] = 0
+        np.testing.assert_array_equal(of(X, domain).evident, np.arange(4))
 
     def test_nothing_shared_is_no_evidence(self) -> None:
         found = of(np.array([[1, 0], [0, 1]]), np.array([0, 1]))
@@ -152,7 +169,7 @@ class TestBatches:
     def test_within_domains(self) -> None:
         rng = np.random.default_rng(3)
         X, domain, batch = rng.poisson(2, (24, 6)), np.repeat([0, 1], 12), np.arange(24) % 2
-        X[domain == 1, 4] = 0
+        X[:, 4] = np.where(domain == 1, 0, 9)
         found = of(X, domain, batch=batch)
         assert found.rate[4] == 0
         assert not found.expected[:, 4].any()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scllmda.methods import Annotation, _annotate_cells, annotate_cells
+from scllmda.methods import Annotation, Cells, annotate_cells
 
 QUICK = {"robust": None, "scllmda": {"n_epochs": 20}, "seqalignatac": {"n_epochs": 40}}
 
@@ -21,7 +21,7 @@ def make_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def run(X: np.ndarray, labels: np.ndarray, *, method: str = "robust", **kwargs: object) -> Annotation:
     settings = {"recipe": QUICK[method], "n_neighbors": 5, "max_false_rejection": 0.01, "batch": None, **kwargs}
-    return annotate_cells(X, labels, 3, method=method, rng=np.random.default_rng(0), device="cpu", **settings)
+    return annotate_cells(Cells(X), labels, 3, method=method, rng=np.random.default_rng(0), device="cpu", **settings)
 
 
 @pytest.mark.parametrize("method", sorted(QUICK))
@@ -102,16 +102,32 @@ def test_cells_of_no_reference_type_are_novel() -> None:
     assert "novelty_threshold" not in kept.history
 
 
-def test_query_of_other_types_alone_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(_annotate_cells.logg, "warning", said.append)
+def test_shift_is_told() -> None:
     X, labels, _ = make_cells()
-    assert run(X, labels).history["novelty_shift"] < 2
-    assert said == []
+    assert run(X, labels).shift < 2
     query = (labels < 0) & X.any(axis=1)
     X[query] += 30 * np.eye(1, 6, 5)
-    assert run(X, labels).history["novelty_shift"] > 2
-    assert "none of the reference's types" in said[0]
+    annotation = run(X, labels)
+    assert annotation.history["novelty_shift"] == annotation.shift > 2
+
+
+def test_nothing_is_rejected_where_the_shift_cannot_be_told() -> None:
+    X, labels, _ = make_cells()
+    few = np.flatnonzero((labels < 0) & X.any(axis=1))[:9]
+    cells = np.union1d(np.flatnonzero((labels >= 0) & X.any(axis=1)), few)
+    X[few] += 30 * np.eye(1, 6, 5)
+    annotation = run(X[cells], labels[cells])
+    assert annotation.shift is None
+    assert not annotation.rejected.any()
+    assert not {"novelty_shift", "novelty_threshold"} & annotation.history.keys()
+    told = run(X[cells], labels[cells], novelty_recipe={"fewest_cells": 2})
+    assert told.shift > 2
+
+
+def test_unknown_constants_of_novelty_are_refused() -> None:
+    X, labels, _ = make_cells()
+    with pytest.raises(ValueError, match=r"no \['dims'\] in the recipe of novelty; it has \['n_dims'"):
+        run(X, labels, novelty_recipe={"dims": 3})
 
 
 @pytest.mark.parametrize("what", ["query", "reference"])

@@ -8,8 +8,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from tests.methods._tasks import make_task
 
-from scllmda.methods import METHODS, Counts, Result, Task, annotate_cells, get, make_recipe, represent_cells
+from scllmda.methods import METHODS, Cells, Counts, Result, annotate_cells, get, make_recipe, represent_cells
 
 BASELINES = ["lsi_knn", "lsi_lr", "harmony_lr", "spectral_lr", "nearest_centroid"]
 PUBLISHED = [
@@ -45,8 +46,7 @@ def run(
     batch: np.ndarray | None = None,
     **recipe: object,
 ) -> Result:
-    graph = sp.csr_matrix((len(X), len(X)), dtype=np.float32)
-    task = Task(X, labels, n_classes, graph, graph, np.random.default_rng(0), batch)
+    task = make_task(X, labels, n_classes, batch=batch)
     return get(method).function(task, make_recipe(method, recipe))
 
 
@@ -99,7 +99,7 @@ class TestRepresentCells:
         counts, truth = make_counts()
         X = represent_cells(method, make_recipe(method, None), counts)
         annotation = annotate_cells(
-            X,
+            Cells(X),
             counts.labels,
             3,
             method=method,

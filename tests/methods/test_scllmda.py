@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.methods._tasks import make_task
 
 from scllmda import nn
 from scllmda.graphs import knn_graph, ppmi_graph
-from scllmda.methods import METHODS, Result, ScllmdaRecipe, Task, annotate_cells, scllmda
+from scllmda.methods import METHODS, Cells, Result, ScllmdaRecipe, Task, annotate_cells, scllmda
 
 
 def make_cells(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,7 +22,7 @@ def run(X: np.ndarray, labels: np.ndarray, recipe: ScllmdaRecipe | None = None, 
     domain = (labels < 0).astype(int)
     graph = knn_graph(X, domain, 5)
     ppmi = ppmi_graph(graph, domain, rng=np.random.default_rng(9))
-    return scllmda(Task(X, labels, 3, graph, ppmi, np.random.default_rng(seed)), recipe or ScllmdaRecipe())
+    return scllmda(make_task(X, labels, 3, ppmi=ppmi, seed=seed), recipe or ScllmdaRecipe())
 
 
 def test_separable_cells_are_all_told_apart() -> None:
@@ -51,9 +52,9 @@ def test_cells_come_back_in_their_order() -> None:
     graph = knn_graph(X, domain, 5)
     ppmi = ppmi_graph(graph, domain, rng=np.random.default_rng(9))
     recipe = ScllmdaRecipe(n_epochs=3)
-    plain = scllmda(Task(X, labels, 3, graph, ppmi, np.random.default_rng(0)), recipe)
+    plain = scllmda(make_task(X, labels, 3, ppmi=ppmi), recipe)
     order = np.ix_(interleaved, interleaved)
-    mixed_task = Task(X[interleaved], labels[interleaved], 3, graph[order], ppmi[order], np.random.default_rng(0))
+    mixed_task = make_task(X[interleaved], labels[interleaved], 3, ppmi=ppmi[order])
     result = scllmda(mixed_task, recipe)
     np.testing.assert_allclose(result.proba, plain.proba, atol=1e-4)
     np.testing.assert_allclose(result.aligned, plain.aligned[interleaved], atol=1e-4)
@@ -134,9 +135,9 @@ def test_walks_of_the_ppmi_graph_are_the_released_ones(monkeypatch: pytest.Monke
         return Result(np.full((40, 3), 1 / 3), np.ones((100, 16)))
 
     monkeypatch.setitem(METHODS, "scllmda", replace(METHODS["scllmda"], function=keep))
-    settings = {"recipe": None, "n_neighbors": 5, "max_false_rejection": None, "batch": None, "device": "cpu"}
-    annotate_cells(X, labels, 3, method="scllmda", rng=np.random.default_rng(4), **settings)
+    settings = {"recipe": None, "n_neighbors": 4, "max_false_rejection": None, "batch": None, "device": "cpu"}
+    annotate_cells(Cells(X), labels, 3, method="scllmda", rng=np.random.default_rng(4), **settings)
     domain = (labels < 0).astype(int)
     walks = {"walk_length": 3, "n_walks": 40}
-    expected = ppmi_graph(knn_graph(X, domain, 5), domain, rng=np.random.default_rng(4), **walks)
+    expected = ppmi_graph(knn_graph(X, domain, 4), domain, rng=np.random.default_rng(4), **walks)
     np.testing.assert_array_equal(seen[0].toarray(), expected.toarray())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.methods._tasks import make_task as task_of
 
 from scllmda import nn
 from scllmda.graphs import knn_graph
@@ -33,9 +34,7 @@ each_alignment = pytest.mark.parametrize("alignment", sorted(QUICK))
 
 
 def make_task(X: np.ndarray, labels: np.ndarray, *, n_classes: int = 2, seed: int = 0) -> Task:
-    graph = knn_graph(X, (labels < 0).astype(int), 8)
-    # The PPMI graph is not read; none could be.
-    return Task(X, labels, n_classes, graph, None, np.random.default_rng(seed))
+    return task_of(X, labels, n_classes, n_neighbors=8, seed=seed)
 
 
 def make_cells(seed: int = 0, *, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

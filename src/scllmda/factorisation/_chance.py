@@ -21,8 +21,14 @@ def with_chance(chance: float | NDArray[np.floating], keys: NDArray[np.uint64]) 
 def normal(keys: NDArray[np.uint64], n_columns: int, seed: int) -> NDArray[np.float32]:
     """Return (n_keys, n_columns) standard normal numbers, which a key and the seed determine.
 
-    By the method of Box and Muller (1958): √(−2 ln u) cos(2π v) of two uniform numbers u and v.
+    Of equal keys the second and further ones, in their order, have numbers of their own. By the method of Box and
+    Muller (1958): √(−2 ln u) cos(2π v) of two uniform numbers u and v.
     """
+    order = np.argsort(keys, kind="stable")
+    _, first, n_equal = np.unique(keys[order], return_index=True, return_counts=True)
+    nth = np.empty(len(keys), dtype=np.uint64)
+    nth[order] = np.arange(len(keys)) - np.repeat(first, n_equal)
+    keys = scramble(keys ^ scramble(nth))
     columns = scramble(np.arange(1, 2 * n_columns + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     columns = scramble(columns ^ np.uint64(seed))
     drawn = np.empty((len(keys), n_columns), dtype=np.float32)

@@ -42,7 +42,7 @@ class Evidence:
         return replace(self, pull=self.pull + graph @ self.pull, exposure=self.exposure + graph @ self.exposure)
 
     def totals(self, codes: NDArray[np.integer]) -> Float:
-        """Return counts per group of cells and peak, (n_groups, n_peaks), of ``codes`` (n_cells,) 0, 1, …"""
+        """Return counts (n_groups, n_peaks) per group of cells, which ``codes`` (n_cells,) number from 0."""
         return open_counts(self.counts, codes)[0]
 
     def scores(self, weights: Float) -> NDArray[np.float32]:

@@ -94,7 +94,7 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
         Their independence model.
     """
     used = margins.rate > 0
-    of_peak = keys_of_peaks(counts, used)
+    of_peak = keys_of_peaks(counts, used, rounds=1)
     held_out, share = [sp.csr_matrix((0, counts.shape[1]), dtype=np.float32)], [np.zeros(0)]
     for X in counts:
         of_cell = np.repeat(scramble(_is_open(X, used) @ of_peak), np.diff(X.indptr))
@@ -109,15 +109,27 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
     return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(share) * margins.exposure)
 
 
-def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Return (n_peaks,) a key of each peak, made of the depths of the cells that it is open in.
+def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
+    """Return (n_peaks,) a key of each peak, made of what the cells that it is open in are made of.
 
     It depends on what the counts say alone, not on the order of cells and peaks; peaks that are not ``used`` have 0.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_peaks).
+    used
+        (n_peaks,).
+    rounds
+        With one, cells are what their depth is; with two, what their peaks are by the first. Peaks that have the same
+        keys then are next to always such as nothing but their order tells apart.
     """
-    of_peak = np.zeros(counts.shape[1], dtype=np.uint64)
-    for X in counts:
-        is_open = _is_open(X, used)
-        of_peak += is_open.T @ scramble(is_open @ used.astype(np.uint64))
+    of_peak = used.astype(np.uint64)
+    for _ in range(rounds):
+        before, of_peak = of_peak, np.zeros(counts.shape[1], dtype=np.uint64)
+        for X in counts:
+            is_open = _is_open(X, used)
+            of_peak += is_open.T @ scramble(is_open @ before)
     return of_peak
 
 

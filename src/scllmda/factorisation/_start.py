@@ -57,7 +57,7 @@ def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Gene
     over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
     rules = [_LeastSquares(n_directions)] * len(margins.expected)
     # A peak's numbers go with it, wherever it stands: the order of peaks makes no other start.
-    basis: Float = normal(keys_of_peaks(counts, margins.rate > 0), n_directions, int(rng.integers(2**63)))
+    basis: Float = normal(keys_of_peaks(counts, margins.rate > 0, rounds=2), n_directions, int(rng.integers(2**63)))
     basis *= root > 0
     for _ in range(N_PASSES):
         basis = over_root * _orthonormal(basis)

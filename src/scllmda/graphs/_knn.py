@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from ._neighbors import NearestCells
 
 SHARE = 0.1
-"""Of the cells of a domain that a cell's neighbours are at most: a type that makes up a tenth of the domain has as many."""
+"""Of the cells of a domain, that a cell's neighbours are at most: a type that is a tenth of the domain has as many."""
 
 
 def neighbors_among(n_cells: int, n_neighbors: int) -> int:
-    """Return how many neighbours a cell of a domain of ``n_cells`` gets that is to have ``n_neighbors``: a tenth at most.
+    """Return how many neighbours a cell gets that is to have ``n_neighbors``: at most a tenth of the ``n_cells``.
 
     Among ten cells of several types, most of a cell's fifteen neighbours would be of other types.
     """

@@ -24,6 +24,7 @@ from ._task import Result, Task
 
 Float = NDArray[np.floating]
 
+
 @dataclass(frozen=True)
 class Annotation:
     """Everything an annotation gives, for all cells in their order."""
@@ -57,10 +58,10 @@ def annotate_cells(
     recipe: Mapping[str, Any] | None,
     n_neighbors: int,
     max_false_rejection: float | None,
-    novelty_recipe: Mapping[str, Any] | None,
     batch: NDArray[np.integer] | None,
     rng: np.random.Generator,
     device: str,
+    novelty_recipe: Mapping[str, Any] | None = None,
 ) -> Annotation:
     """Build the graphs of each domain, annotate the query and score its novelty.
 
@@ -78,14 +79,14 @@ def annotate_cells(
         Of the kNN graphs.
     max_false_rejection
         Share of the reference's own cells that are as novel as what is rejected; None rejects none.
-    novelty_recipe
-        Constants of novelty to replace.
     batch
         (n_cells,) codes; read for reference cells only.
     rng
         All randomness.
     device
         Torch device.
+    novelty_recipe
+        Constants of novelty to replace.
     """
     settings = make_recipe(method, recipe)
     of_novelty = make_novelty_recipe(novelty_recipe)

@@ -28,7 +28,8 @@ class Cells:
     @property
     def seen(self) -> NDArray[np.bool_]:
         """(n_cells,): whether a cell has any open peak."""
-        return self.X.any(axis=1) if self.around is None else self.X.any(axis=1) | self.around.any(axis=1)
+        found = np.asarray(self.X.any(axis=1))
+        return found if self.around is None else found | self.around.any(axis=1)
 
     def take(self, cells: NDArray[np.intp], reference: NDArray[np.intp]) -> Cells:
         """Return some cells, at increasing positions, of whose reference cells these are the positions among them."""

@@ -1,4 +1,4 @@
-"""What the default annotator mixes: classifiers that look at cells alone, together with their neighbours, or at counts."""
+"""What the default annotator mixes: classifiers of cells alone, of cells with their neighbours, and of counts."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def by_profiles(known: Seen, labels: Codes, new: Seen, n_classes: int, *, prior_
     r"""Return log posteriors (n_new, n_classes) of a naive Bayes classifier on pooled counts.
 
     Σ_i x_ij log(θ_ci / θ_i), summed over a cell and its neighbours, where θ_i is the share of all known counts that lie
-    on peak i, and θ_ci = (x_ci + P θ_i) / (x_c + P) that of class c, as if each of the P peaks had one more count by the
-    shares of all. It needs no space in which to place cells, so that few peaks or cells are no obstacle.
+    on peak i, and θ_ci = (x_ci + P θ_i) / (x_c + P) that of class c, which is given as many counts more, in the shares
+    of all, as there are peaks, P. It needs no space in which to place cells, so that few peaks are no obstacle.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def by_profiles(known: Seen, labels: Codes, new: Seen, n_classes: int, *, prior_
     prior_weight
         Exponent of the classes' shares of the known cells, as in a prior.
     """
-    assert known.evidence is not None and new.evidence is not None
+    assert known.evidence is not None
+    assert new.evidence is not None
     totals = np.zeros((n_classes, known.evidence.counts.shape[1]))
     found = known.evidence.totals(labels)
     totals[: len(found)] = found

@@ -11,10 +11,10 @@ Codes = NDArray[np.integer]
 
 
 def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float) -> dict[str, float]:
-    """Choose posteriors and their weights in a log-linear mixture, by the log loss on cells that were held out.
+    """Weigh posteriors in a log-linear mixture, by the log loss on cells that were held out.
 
-    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986, eq. 3.9). The first is in it;
-    of the others, whichever lowers the loss most joins, as long as it takes off a share ``worth`` of what is left.
+    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986). The first stands alone unless
+    the second takes off a share ``worth`` of its loss; if it does, all of them are mixed.
 
     Parameters
     ----------
@@ -27,20 +27,13 @@ def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float)
 
     Returns
     -------
-    Weights, not negative, of those that were chosen.
+    Weights, not negative, by name.
     """
     names = list(posteriors)
-    chosen, left = names[:1], names[1:]
-    weights, loss = _weights([posteriors[name] for name in chosen], labels)
-    while left:
-        tried = {name: _weights([posteriors[m] for m in [*chosen, name]], labels) for name in left}
-        best = min(left, key=lambda name: tried[name][1])
-        if tried[best][1] >= (1 - worth) * loss:
-            break
-        chosen.append(best)
-        left.remove(best)
-        weights, loss = tried[best]
-    return dict(zip(chosen, weights.tolist(), strict=True))
+    weights, loss = _weights([posteriors[names[0]]], labels)
+    if len(names) > 1 and _weights([posteriors[name] for name in names[:2]], labels)[1] < (1 - worth) * loss:
+        weights, _ = _weights(list(posteriors.values()), labels)
+    return dict(zip(names, weights.tolist(), strict=False))
 
 
 def mix(posteriors: Mapping[str, Float], weights: Mapping[str, float]) -> Float:

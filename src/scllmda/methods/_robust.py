@@ -34,9 +34,10 @@ class RobustRecipe:
     over; between 1 and 1/16, both of which were worse where studies differ."""
     balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
-    worth: float = 0.05
-    """Share of the held-out log loss that pooling and profiles have to take off, each, to take part: what fits the same
-    study a little better need not carry over to another. It was above .1 where few peaks are shared."""
+    worth: float = 0.08
+    """Share of the held-out log loss that pooling has to take off for anything to join the regressions on cells alone:
+    what fits the same study a little better need not carry over to another. Pooling took off .065 at most where all
+    peaks are shared, and .15 at least where half of them are."""
     restart: float = 0.45
     """Weight of a cell's own posterior against its neighbours'; below 0.3 rare types were lost."""
     rare: float = 0.2
@@ -53,11 +54,11 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     """Annotate with a mixture of classifiers, smoothed over each domain's graph.
 
     Two logistic regressions see cells alone, as they are and of unit length. Where held-out reference cells say so, two
-    that see cells together with their neighbours take part, and naive Bayes on the neighbours' summed counts: the less a
-    cell's own evidence says, the more its neighbours are asked. Held-out cells are seen exactly as query cells are: by
-    the same peaks, as deeply, with neighbours among themselves. The mixture is smoothed by personalised propagation and
-    scaled by a temperature fitted on held-out cells treated alike. Types that are absent from the query are not invented
-    for single cells, unless the query is small.
+    that see cells together with their neighbours take part, and naive Bayes on the neighbours' summed counts: the less
+    a cell's own evidence says, the more its neighbours are asked. Held-out cells are seen exactly as query cells are:
+    by the same peaks, as deeply, with neighbours among themselves. The mixture is smoothed by personalised propagation
+    and scaled by a temperature fitted on held-out cells treated alike. Types that are absent from the query are not
+    invented for single cells, unless the query is small.
     """
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     labels, n_classes = task.labels[reference], task.n_classes
@@ -176,7 +177,7 @@ def _votes(known: Seen, labels: Codes, new: Seen, n_classes: int, n_neighbors: i
 
 
 def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float | None, n_neighbors: int, restart: float) -> Float:
-    """Return posteriors smoothed over a directed graph; known cells vote in the place of neighbours that are missing."""
+    """Return posteriors smoothed over a directed graph; known cells vote in place of neighbours that are missing."""
     smoothed = personalised_propagation(symmetrise(graph), proba, restart=restart)
     if votes is None:
         return smoothed

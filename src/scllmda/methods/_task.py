@@ -83,6 +83,6 @@ class Result:
     history: Mapping[str, Any] = field(default_factory=dict)
     """Losses or fitted constants, numbers or lists of numbers."""
     as_query: NDArray[np.floating] | None = None
-    """(n_reference, k): the reference cells in it as if they had the query's depths; None where that is all the same."""
+    """(n_reference, k): the reference cells in it as if they had the query's depths; None where that is no matter."""
     held_out: NDArray[np.floating] | None = None
     """(n_reference, n_classes): probabilities of reference cells by the others."""

@@ -105,15 +105,15 @@ def report(
         )
     if rejects and annotation.shift is None:
         logg.warning(
-            f"No cell was rejected as novel: among {len(names)} query cells no type has enough to tell how far the query "
-            "lies from the reference. Look at novelty yourself: sl.get.annotation(adata)['novelty']."
+            f"No cell was rejected as novel: among {len(names)} query cells no type has enough to tell how far the "
+            "query lies from the reference. Look at novelty yourself: sl.get.annotation(adata)['novelty']."
         )
     elif annotation.shift is not None and annotation.shift > large_shift:
         logg.warning(
-            f"Most predicted types lie {annotation.shift:.1f} times as far from the reference's cells as those from one "
-            "another. Either the platforms differ much, or the query has none of the reference's types: novelty does "
-            "not count what all have in common, and cannot tell the two apart. Look at sl.pl.transfer_umap(adata) and "
-            "at marker peaks."
+            f"Most predicted types lie {annotation.shift:.1f} times as far from the reference's cells as those from "
+            "one another. Either the platforms differ much, or the query has none of the reference's types: novelty "
+            "does not count what all have in common, and cannot tell the two apart. Look at "
+            "sl.pl.transfer_umap(adata) and at marker peaks."
         )
 
 
@@ -121,9 +121,7 @@ def _peaks(coverage: Mapping[str, Any]) -> list[str]:
     """Return how many peaks the two objects share; nothing for one object."""
     if "n_query" not in coverage:
         return []
-    n, m, n_all, m_all = (
-        coverage[k] for k in ("n_matched_query", "n_matched_reference", "n_query", "n_reference")
-    )
+    n, m, n_all, m_all = (coverage[k] for k in ("n_matched_query", "n_matched_reference", "n_query", "n_reference"))
     if n == n_all and m == m_all:
         return [f"all {n:,} peaks shared"]
     return [f"{n:,} of {n_all:,} of the query's peaks are {m:,} of the reference's {m_all:,}"]
@@ -140,11 +138,12 @@ def _warn_of_few_peaks(coverage: Mapping[str, Any]) -> None:
     """Warn where reference and query have little in common to be compared by."""
     if "n_query" not in coverage or coverage.get("n_own"):
         return
-    shared = max(coverage["n_matched_query"] / max(coverage["n_query"], 1), coverage["n_matched_reference"] / max(coverage["n_reference"], 1))
-    if shared < FEW_PEAKS:
+    n_query, n_matched = coverage["n_query"], coverage["n_matched_query"]
+    of_query, of_reference = n_matched / max(n_query, 1), coverage["n_matched_reference"] / coverage["n_reference"]
+    if max(of_query, of_reference) < FEW_PEAKS:
         logg.warning(
-            f"The query shares {coverage['n_matched_query']:,} of its {coverage['n_query']:,} peaks with the reference, "
-            f"{shared:.1%} at most of either side's: labels rest on few counts per cell, and on which cells of the query "
-            "are alike. Where there are fragments of the query, count them on the reference's peaks instead, e.g. by "
-            "snapatac2.pp.make_peak_matrix(query, use_rep=reference.var_names)."
+            f"The query shares {n_matched:,} of its {n_query:,} peaks with the reference ({of_query:.1%}, and "
+            f"{of_reference:.1%} of the reference's): labels rest on few counts per cell, and on which cells of the "
+            "query are alike. Where there are fragments of the query, count them on the reference's peaks instead, "
+            "e.g. by snapatac2.pp.make_peak_matrix(query, use_rep=reference.var_names)."
         )

@@ -65,7 +65,8 @@ def cell_embeddings(
     domain_key
         Column of ``.obs`` with domains (platform, reference and query).
     domain_peaks
-        Of cells in several domains. "shared": peaks closed in a whole domain are no evidence at all. "union": they are
+        Of cells in several domains. "shared": peaks that a whole domain should have open and has closed are no evidence
+        at all (:func:`scllmda.factorisation.margins` says when). "union": peaks closed in a whole domain are
         evidence on cells of the domains that have them, as after joining two peak sets, where the zeros of the other
         are no measurement.
     batch_key

@@ -39,8 +39,8 @@ Float = NDArray[np.floating]
 FEWEST_CELLS = 20
 """Of an object that gets an embedding of its own to find its cells' neighbours in: of fewer, a cell has at most one."""
 WORTH_OF_SEQUENCE = 1.0
-"""Counts on peaks that the query alone has can be compared as far as sequence predicts loadings (held-out R²). Cells are
-embedded by both kinds of peaks where that is more than this many times what the counts on shared peaks are."""
+"""Counts on peaks that the query alone has can be compared as far as sequence predicts loadings (held-out R²). Cells
+are embedded by both kinds of peaks where that is more than this many times what the counts on shared peaks are."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,9 @@ def space_of_two(
     # Of the reference, the fit also measures how much sequence tells.
     of_known = embeddings[joint.sides[0].peaks] if both and embeddings is not None else None
     alone = [_embed_alone(side, e, rng) for side, e in zip(joint.sides, (of_known, None), strict=True)]
-    if of_known is not None and embeddings is not None and joint.sides[1].has_own_peaks:
-        if _sequence_tells_more(joint, alone[0], of_known, rng):
-            of_own = of_query.embed(query, n_dims=embeddings.shape[1])[0]
-            return _by_all_peaks(joint, embeddings, of_own, source, n_latent, rng)
+    if embeddings is not None and of_known is not None and _sequence_tells_more(joint, alone[0], of_known, rng):
+        of_own = of_query.embed(query, n_dims=embeddings.shape[1])[0]
+        return _by_all_peaks(joint, embeddings, of_own, source, n_latent, rng)
     prior = _Prior()
     if embeddings is not None:
         prior = _Prior(embeddings[joint.peaks], source, "both" if both else "reference")
@@ -137,7 +136,11 @@ def frozen_space(
 
 
 def space_of_method(
-    joint: JointCounts, codes: NDArray[np.integer], batch: NDArray[np.integer] | None, method: str, recipe: Any,
+    joint: JointCounts,
+    codes: NDArray[np.integer],
+    batch: NDArray[np.integer] | None,
+    method: str,
+    recipe: Any,
     rng: np.random.Generator,
 ) -> CellSpace:
     """Represent cells in a method's own way, by the peaks that both have."""
@@ -179,7 +182,7 @@ def _embed_alone(side: Side, embeddings: Float | None, rng: np.random.Generator)
         return None
     expected = margins(side.counts)
     fitted = fit(side.counts, expected, N_LATENT_ALONE, embeddings=embeddings, rng=rng)
-    return _Alone(side.counts, _depth(side.counts), fitted) if fitted.cells.any() else None
+    return _Alone(side.counts, _depth(side.counts), fitted)
 
 
 N_LATENT_ALONE = 128
@@ -203,7 +206,8 @@ def _by_shared_peaks(
     cells = Cells(found.cells, found, as_query=as_query)
     if alone is not None and any(a is not None for a in alone):
         shared = _depth(joint.counts)
-        cells = replace(cells, **_around(cells, alone, reference, query, shared))
+        around, around_as_query = _around(cells, alone, reference, query, shared, rng)
+        cells = replace(cells, around=around, around_as_query=around_as_query)
     coverage = {
         **joint.coverage,
         "n_used": len(expected.evident),
@@ -214,8 +218,13 @@ def _by_shared_peaks(
 
 
 def _around(
-    cells: Cells, alone: list[_Alone | None], reference: NDArray[np.intp], query: NDArray[np.intp], shared: Float
-) -> dict[str, Float]:
+    cells: Cells,
+    alone: list[_Alone | None],
+    reference: NDArray[np.intp],
+    query: NDArray[np.intp],
+    shared: Float,
+    rng: np.random.Generator,
+) -> tuple[Float, Float]:
     """Return the spaces that neighbours are looked for in: each object's own where it has one, else the joint one.
 
     Reference cells are looked for as query cells are: by counts on peaks of their own that are as few as the query's.
@@ -223,11 +232,14 @@ def _around(
     assert cells.as_query is not None
     known, asked = alone
     as_query = cells.as_query.cells
-    width = max(cells.X.shape[1], *(a.fitted.cells.shape[1] for a in alone if a is not None))
+    width = max(cells.X.shape[1], 2, *(a.fitted.cells.shape[1] for a in alone if a is not None))
     around = np.zeros((len(cells.X), width), dtype=np.float32)
     around_as_query = np.zeros((len(reference), width), dtype=np.float32)
     for rows, one in ((reference, known), (query, asked)):
         found = cells.X[rows] if one is None else one.fitted.cells
+        if one is not None and not found.any():
+            # Nothing tells the cells of a sorted type apart, so that any of them may stand for any other.
+            found = rng.standard_normal((len(rows), 2)) * (one.depth > 0)[:, None]
         around[rows, : found.shape[1]] = found
     if known is not None and asked is not None:
         own = known.depth - shared[reference], asked.depth - shared[query]
@@ -235,7 +247,7 @@ def _around(
         mapper = CellMapper(known.fitted.decoder, known.fitted.decoder.rate)
         as_query = np.concatenate([mapper(X) for X in thinned])
     around_as_query[:, : as_query.shape[1]] = as_query
-    return {"around": around, "around_as_query": around_as_query}
+    return around, around_as_query
 
 
 def _by_all_peaks(
@@ -279,9 +291,7 @@ def _by_all_peaks(
     return CellSpace(Cells(fitted.cells), coverage)
 
 
-def _sequence_tells_more(
-    joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator
-) -> bool:
+def _sequence_tells_more(joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator) -> bool:
     """Return whether sequence makes more of the query's counts comparable than its shared peaks are.
 
     How much sequence tells is measured on the reference: as held-out R² of the loadings of all of its peaks.
@@ -290,7 +300,7 @@ def _sequence_tells_more(
     known, asked = joint.sides
     on_shared = _depth(joint.counts)[joint.is_query].sum()
     on_own = max(_depth(asked.counts).sum() - on_shared, 0)
-    if on_shared == 0 or on_own == 0:
+    if on_shared == 0 or on_own == 0 or not asked.has_own_peaks:
         return on_shared == 0
     if alone is None:
         fitted = fit(known.counts, margins(known.counts), N_LATENT_ALONE, embeddings=embeddings, rng=rng)
@@ -304,7 +314,8 @@ def _onto_shared_peaks(joint: JointCounts, of_query: Float | None) -> Float | No
     """Return the embeddings (n_peaks, d) of the shared peaks by those of the query's peaks."""
     if of_query is None:
         return None
-    assert joint.sides is not None and joint.assignment is not None
+    assert joint.sides is not None
+    assert joint.assignment is not None
     known, asked = joint.sides
     found = np.full((joint.assignment.shape[1], of_query.shape[1]), np.nan, dtype=np.float32)
     found[joint.assignment.indices] = of_query[asked.peaks]

@@ -77,7 +77,8 @@ class JointCounts:
     @property
     def union(self) -> Union:
         """The same cells of two objects on the peaks that either has."""
-        assert self.sides is not None and self.assignment is not None
+        assert self.sides is not None
+        assert self.assignment is not None
         known, asked = self.sides
         n_peaks = self.assignment.shape[1]
         counts = known.counts.widen(n_peaks).above(asked.counts.onto(self.assignment).binary())

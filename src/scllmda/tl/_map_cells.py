@@ -13,8 +13,8 @@ from .. import _logging as logg
 from .._anndata import read, resolve, write_slots
 from .._counts import BLOCK_SIZE, count_blocks
 from .._keys import CELL_EMBEDDING
-from ..factorisation import Decoder
 from .._peak_pairs import JointPeaks, own_peaks, pair_peaks
+from ..factorisation import Decoder
 from ._cell_embeddings import peak_embeddings
 from ._decoder_slots import pad, read_decoder
 from ._map_query import extend_decoder, map_blocks

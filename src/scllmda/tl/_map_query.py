@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .._counts import CountBlocks
-from ..factorisation import CellMapper, Decoder, in_order
 from .._peak_pairs import JointPeaks
+from ..factorisation import CellMapper, Decoder, in_order
 
 
 def extend_decoder(
