@@ -185,7 +185,7 @@ def scores(pair: Pair, found: dict[str, np.ndarray], seen: np.ndarray) -> dict[s
     labels, novelty, proba = np.full(n, UNASSIGNED, dtype=object), None, None
     labels[seen] = pair.as_scored(found["labels"])
     if "proba" in found:
-        per_label = pd.DataFrame(found["proba"], index=seen, columns=pair.as_scored(found["classes"]))
+        per_label = pd.DataFrame(found["proba"], seen, pair.as_scored(found["classes"]), dtype=float)
         proba = per_label.T.groupby(level=0).sum().T.reindex(np.arange(n), fill_value=0.0)
         novelty = 1 - proba.to_numpy().max(axis=1)
     if "novelty" in found:

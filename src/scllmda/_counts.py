@@ -16,6 +16,9 @@ from . import _logging as logg
 BLOCK_SIZE = 4096
 """Rows per block: some 64 MB at 2,000 open peaks per cell."""
 
+MOST_IN_MEMORY = 2**27
+"""Counts on disk that are taken to memory, 1 GB, where many passes over them, or another order, are worth it."""
+
 DENSE_ENTRIES = 2**25
 """Entries of a dense array on disk that are read at once."""
 
@@ -76,11 +79,16 @@ class CountBlocks:
         return replace(self, shape=(n + other.shape[0], self.shape[1]), read=read, in_memory=both)
 
     def ready(self) -> CountBlocks:
-        """Return the same, worked out once and for all if it is in memory."""
-        if not self.in_memory or self.shape[0] == 0:
+        """Return the same, worked out once and for all in memory, unless it is on disk and too large for that."""
+        parts: list[sp.csr_matrix] = []
+        for block in self:
+            parts.append(block)
+            if not self.in_memory and sum(part.nnz for part in parts) > MOST_IN_MEMORY:
+                return self
+        if not parts:
             return self
-        X = self.read(np.arange(self.shape[0]))
-        return replace(self, read=lambda rows: X[_as_slice(rows)])
+        X = sp.csr_matrix(sp.vstack(parts))
+        return replace(self, read=lambda rows: X[_as_slice(rows)], in_memory=True)
 
 
 def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = BLOCK_SIZE) -> CountBlocks:

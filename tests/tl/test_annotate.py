@@ -118,7 +118,8 @@ class TestSlots:
             assert (graph.format, graph.shape, graph.dtype) == ("csr", (n, n), np.float32)
         connectivities = expected.obsp["scllmda_connectivities"]
         assert (connectivities != connectivities.T).nnz == 0
-        assert (np.diff(connectivities.indptr) >= 15).all()
+        # A tenth of 100 cells, or more where other cells have one among theirs.
+        assert (np.diff(connectivities.indptr) >= 10).all()
 
     def test_uns(self, expected: AnnData) -> None:
         uns = expected.uns["scllmda"]
@@ -126,9 +127,9 @@ class TestSlots:
         assert uns["classes"].tolist() == sorted(uns["classes"])
         assert uns["coverage"]["sequence"] == "none"
         assert uns["coverage"]["n_matched_reference"] == 640
-        # A fifth of the query's peaks are its own, and evidence on its cells.
-        assert uns["coverage"]["n_own"] == 160
-        assert 640 < uns["coverage"]["n_used"] <= 960
+        # A fifth of the query's peaks are its own, and say nothing of where its cells are.
+        assert uns["coverage"]["n_own"] == 0
+        assert 600 < uns["coverage"]["n_used"] <= 640
         assert uns["params"]["method"] == "robust"
         assert "batch_key" not in uns["params"]
         known = uns["reference"]
@@ -750,9 +751,10 @@ class TestCellsWithoutPeaks:
         reference, query = pair()
         reference, query = reference[:100].copy(), reference[100:].copy()
         X, known = query.X.toarray(), reference.X.toarray()
+        # Open in each of 50 query cells, and in none of 100 of the reference, where 50 at least would be expected.
         known[:, :10] = 0
-        X[0] = 0
-        X[0, :10] = 1
+        X[:, :10] = 1
+        X[0, 10:] = 0
         found = annotated(with_X(query, X), with_X(reference, known))
         assert found.obs["scllmda"].iloc[0] == "Unassigned"
 

@@ -6,6 +6,7 @@ Holds the factorisation and the mapping of new cells on sparse arrays (numpy, sc
 from __future__ import annotations
 
 from ._blocks import Blocks, InMemory, with_rows
+from ._chance import scramble
 from ._decoder import CellMapper, Decoder
 from ._evidence import Evidence, Thinned, chance_to_match, evidence
 from ._fit import Factorisation, fit
@@ -29,6 +30,7 @@ __all__ = [
     "in_order",
     "margins",
     "open_counts",
+    "scramble",
     "tells_peaks_apart",
     "with_rows",
 ]

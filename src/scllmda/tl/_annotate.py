@@ -16,7 +16,7 @@ from .._keys import AnnotationKeys
 from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
 from ._annotation_report import contradicted, report
 from ._annotation_slots import annotation_slots
-from ._cell_space import frozen_space, sequences_of_query, space_of_method, space_of_one, space_of_two
+from ._cell_space import frozen_space, require_counts, sequences_of_query, space_of_method, space_of_one, space_of_two
 from ._embed_peaks import pick_encoder
 from ._joint_counts import joint_counts_of_one, joint_counts_of_two
 from ._labels import Labels, as_levels, encode_batches, encode_labels, require_columns, require_query
@@ -184,7 +184,9 @@ def annotate(
     require_effect(reference is not None, "without reference=", of_two)
     # Baselines make their own representation of counts.
     has_own_space = has_own_representation(method)
-    require_effect(not has_own_space, f"with method={method!r}", {"genome": genome, "frozen": frozen or None})
+    require_effect(not has_own_space, f"with method={method!r}, which reads no sequence", {"genome": genome})
+    if frozen:
+        require_counts(method)
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
     generator = np.random.default_rng(rng)
@@ -200,9 +202,10 @@ def annotate(
     else:
         inputs = _two_objects(target, reference, levels, unlabeled, batch_key, mod)
         frozen = frozen or (inputs.known.X is None and layer not in inputs.known.layers)
-        require_effect(not (frozen and has_own_space), "with a reference that has no counts", {"method": method})
         joint = None
-        if not frozen:
+        if frozen:
+            require_counts(method)
+        else:
             joint = joint_counts_of_two(
                 target,
                 inputs.known,

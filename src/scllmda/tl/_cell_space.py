@@ -27,7 +27,7 @@ from ..factorisation import (
     margins,
     open_counts,
 )
-from ..methods import Cells, Counts, represent_cells
+from ..methods import Cells, Counts, has_own_representation, represent_cells
 from ._cell_embeddings import require_evidence
 from ._decoder_slots import read_decoder
 from ._joint_counts import JointCounts, Side
@@ -82,6 +82,8 @@ def space_of_two(
     of_query = sequences_of_query(sequences, lifted=lifted)
     embeddings, source = sequences.embed(reference, known)
     both = embeddings is not None and not sequences.learns and of_query.known(query)
+    if both and embeddings is not None and sequences.key in query.varm:
+        of_query.embed(query, n_dims=embeddings.shape[1])  # refused before any work if it is of another encoder
     # Of the reference, the fit also measures how much sequence tells.
     of_known = embeddings[joint.sides[0].peaks] if both and embeddings is not None else None
     alone = [_embed_alone(side, e, rng) for side, e in zip(joint.sides, (of_known, None), strict=True)]
@@ -149,6 +151,16 @@ def space_of_method(
     X = sp.csr_matrix(sp.vstack([block[:, expected.evident] for block in joint.counts]))
     cells = Cells(represent_cells(method, recipe, Counts(X, codes, rng, batch)))
     return CellSpace(cells, {**joint.coverage, "n_own": 0, "n_used": len(expected.evident), "sequence": "none"})
+
+
+def require_counts(method: str) -> None:
+    """Raise ValueError if a method cannot do with a query mapped to a frozen reference."""
+    if has_own_representation(method):
+        msg = (
+            f"method={method!r} makes its representation of the counts of reference and query together; found a frozen "
+            "reference, or one without counts. Pass method='robust', or a reference with counts and frozen=False."
+        )
+        raise ValueError(msg)
 
 
 def sequences_of_query(sequences: Sequences, *, lifted: bool) -> Sequences:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from .._counts import CountBlocks, count_blocks
 from .._peak_pairs import PeakPairs, pair_peaks
-from ..factorisation import with_rows
+from ..factorisation import scramble, with_rows
+from ..genomics import bare_contig, peak_intervals
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Union:
 class JointCounts:
     """Cells of reference and query, open or closed, on the peaks that both have.
 
-    Cells and peaks stand in an order that their content makes (cells only where the counts are in memory): whatever is
+    Cells and peaks stand in an order that their content makes (cells only where the counts fit into memory): whatever is
     drawn, summed or broken a tie of afterwards is the same in whatever order the user has them.
     """
 
@@ -90,9 +91,9 @@ class JointCounts:
 
 def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str | None) -> JointCounts:
     """Return labelled and unlabelled (code -1) cells of one object on its peaks."""
-    peaks = _order_of_peaks(adata.var_names)
-    blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars))
-    order = _order_of_cells(blocks, adata.var_names[peaks], codes)
+    peaks = _order_of_peaks(adata.var)
+    blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars)).ready()
+    order = _order_of_cells(blocks, codes)
     return JointCounts(blocks.take(order).ready(), codes[order] < 0, order, peaks, {"n_peaks": adata.n_vars})
 
 
@@ -146,9 +147,9 @@ def _side(
     adata: AnnData, layer: str | None, cells: NDArray[np.intp], codes: NDArray[np.integer] | None, n_shared: int
 ) -> tuple[Side, NDArray[np.intp]]:
     """Return some cells of an object on all of its peaks, and which of ``cells`` each of them is."""
-    peaks = _order_of_peaks(adata.var_names)
-    blocks = count_blocks(adata, layer).take(cells).binary().onto(_select(peaks, adata.n_vars))
-    order = _order_of_cells(blocks, adata.var_names[peaks], codes)
+    peaks = _order_of_peaks(adata.var)
+    blocks = count_blocks(adata, layer).take(cells).binary().onto(_select(peaks, adata.n_vars)).ready()
+    order = _order_of_cells(blocks, codes)
     return Side(blocks.take(order).ready(), peaks, n_shared), order
 
 
@@ -171,23 +172,25 @@ def _select(columns: NDArray[np.intp], n_columns: int) -> sp.csr_matrix:
     return sp.csr_matrix((ones, (columns, np.arange(len(columns)))), shape=(n_columns, len(columns)))
 
 
-def _keys(names: pd.Index) -> NDArray[np.uint64]:
-    return pd.util.hash_array(names.astype(str).to_numpy(dtype=object))
+def _order_of_peaks(var: pd.DataFrame) -> NDArray[np.intp]:
+    """Return the positions of the peaks in their order along the genome, or of their names if they are no intervals."""
+    names = var.index.astype(str).to_numpy(dtype=object)
+    try:
+        where = peak_intervals(var)
+    except ValueError:
+        return np.argsort(names, kind="stable")
+    chrom = np.array([bare_contig(name) for name in where.chrom], dtype=object)
+    return np.lexsort((names, where.end, where.start, chrom))
 
 
-def _order_of_peaks(names: pd.Index) -> NDArray[np.intp]:
-    """Return the positions of the peaks in the order of keys made of their names."""
-    return np.lexsort((names.astype(str).to_numpy(dtype=object), _keys(names)))
+def _order_of_cells(blocks: CountBlocks, codes: NDArray[np.integer] | None) -> NDArray[np.intp]:
+    """Return the positions of the cells in the order of keys made of their open peaks, then of labels.
 
-
-def _order_of_cells(blocks: CountBlocks, names: pd.Index, codes: NDArray[np.integer] | None) -> NDArray[np.intp]:
-    """Return the positions of the cells in the order of keys made of the names of their open peaks, then of labels.
-
-    Cells that cannot be read in any order stay as they are.
+    Cells that are too many for memory, and cannot be read in any order, stay as they are.
     """
     if not blocks.in_memory:
         return np.arange(blocks.shape[0])
-    of_peak = _keys(names)
+    of_peak = scramble(np.arange(1, blocks.shape[1] + 1, dtype=np.uint64))
     key = np.zeros(blocks.shape[0], dtype=np.uint64)
     for rows, X in with_rows(blocks):
         is_open = sp.csr_matrix((np.ones(X.nnz, dtype=np.uint64), X.indices, X.indptr), shape=X.shape)
