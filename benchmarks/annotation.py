@@ -180,7 +180,7 @@ def result_row(pair: Pair, found: dict[str, Any], name: str, cells: np.ndarray) 
 
 
 def scores(pair: Pair, found: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, float]:
-    """Return the scores of what a method found for the cells that it has `seen`: others have no label."""
+    """Return the scores of what a method found for the cells that it has `seen`: others have no label, and are novel."""
     n = len(pair.truth)
     labels, novelty, proba = np.full(n, UNASSIGNED, dtype=object), None, None
     labels[seen] = pair.as_scored(found["labels"])
@@ -189,18 +189,22 @@ def scores(pair: Pair, found: dict[str, np.ndarray], seen: np.ndarray) -> dict[s
         proba = per_label.T.groupby(level=0).sum().T.reindex(np.arange(n), fill_value=0.0)
         novelty = 1 - proba.to_numpy().max(axis=1)
     if "novelty" in found:
-        novelty = found["novelty"]
+        novelty = np.full(n, found["novelty"].max(initial=1))
+        novelty[seen] = found["novelty"]
+    if "rejected" in found:
+        rejected = np.ones(n, dtype=bool)
+        rejected[seen] = found["rejected"]
     known = pair.is_known
     report = sl.metrics.annotation_report(pair.truth[known], labels[known], None if proba is None else proba[known])
     row = {name: report[name] for name in COLUMNS if name in report}
     if "rejected" in found:
-        row["known_rejected"] = found["rejected"][known].mean()
+        row["known_rejected"] = rejected[known].mean()
     if not known.all() and novelty is not None:
         row["auroc"] = roc_auc_score(~known, novelty)
         false, true, _ = roc_curve(~known, novelty, drop_intermediate=False)
         row["fpr95"] = false[np.argmax(true >= RECALL)]
         if "rejected" in found:
-            row["novel_rejected"] = found["rejected"][~known].mean()
+            row["novel_rejected"] = rejected[~known].mean()
     return {name: float(value) for name, value in row.items()}
 
 

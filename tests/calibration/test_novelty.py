@@ -73,11 +73,14 @@ def test_what_most_classes_are_more_remote_by_is_between_the_domains(rng: np.ran
     np.testing.assert_array_equal(domain_shift(own, own / 3, labels, labels, RECIPE), 1)
 
 
-def test_shift_is_the_lower_quartile_of_the_classes(rng: np.random.Generator) -> None:
+def test_shift_is_a_quantile_of_the_classes(rng: np.random.Generator) -> None:
     labels = np.repeat(np.arange(5), 50)
     own, foreign = rng.gamma(20, 0.05, (250, 2)), rng.gamma(40, 0.05, (250, 2))
     ratios = [np.median(foreign[labels == c], axis=0) / np.median(own[labels == c], axis=0) for c in range(5)]
-    np.testing.assert_allclose(domain_shift(own, foreign, labels, labels, RECIPE), np.sort(ratios, axis=0)[1])
+    for quantile, nth in ((0.25, 1), (0.5, 2)):
+        found = domain_shift(own, foreign, labels, labels, NoveltyRecipe(shift_quantile=quantile))
+        np.testing.assert_allclose(found, np.sort(ratios, axis=0)[nth])
+    np.testing.assert_array_equal(domain_shift(own, foreign, labels, labels, RECIPE), found)
 
 
 def test_classes_of_few_cells_or_in_one_domain_say_nothing_of_the_domains(rng: np.random.Generator) -> None:

@@ -128,10 +128,10 @@ class TestFewAndMany:
 
     def test_novel_types_get_lower_scores(self, method: str) -> None:
         new = [f"new {i}" for i in range(8)]
-        found = annotated(sl.tl.graph_da_annotate, from_blobs(list("ABC") * 20, new * 5), method=method)
+        found = annotated(sl.tl.graph_da_annotate, from_blobs(list("ABC") * 20, new * 20), method=method)
         assert_sound(found, list("ABC"), slice(60, None))
         if method not in NETWORKS:
-            known = annotated(sl.tl.graph_da_annotate, from_blobs(list("ABC") * 20, list("ABC") * 5), method=method)
+            known = annotated(sl.tl.graph_da_annotate, from_blobs(list("ABC") * 20, list("ABC") * 50), method=method)
             scores = [adata.obs["scllmda_score"].iloc[60:].mean() for adata in (found, known)]
             assert scores[0] < scores[1] - 0.01
 

@@ -20,8 +20,10 @@ class NoveltyRecipe:
     """Weight of a cell's own distance against its neighbours'."""
     fewest_cells: int = 10
     """Of a class, in reference and query each, for its distances to say how far the two domains are apart."""
-    shift_quantile: float = 0.25
-    """Of the classes' shifts: what most classes share is between the domains, what a few have is novel."""
+    shift_quantile: float = 0.5
+    """Of the classes' shifts: what half of the classes share is between the domains, what a few have is novel. With the
+    lower quartile 3 to 6 % of known cells were rejected on bone marrow and 70 % where types are ten times rarer in
+    the reference, with the median 1 to 5 and 29 %; novel types were found as well (AUROC .965 and .964)."""
     large_shift: float = 2.0
     """Above it a warning is given: between donors of one platform it was 1.0 to 1.1."""
 
@@ -55,9 +57,9 @@ def remoteness(among: Found, again: Found, away: Found) -> tuple[Float, Float]:
 def domain_shift(own: Float, foreign: Float, labels: Codes, predicted: Codes, recipe: NoveltyRecipe) -> Float | None:
     """Return by what factor most classes of the query are more remote than those of the reference, by each measure.
 
-    A platform makes all cells of a query more remote: the shift is what three quarters of the classes that both have
-    are more remote by, as ratios of medians, at least 1. A query without any class of the reference looks the same.
-    None where no class has enough cells to tell.
+    A platform makes all cells of a query more remote: the shift is what half of the classes that both have are more
+    remote by, as ratios of medians, at least 1. A query without any class of the reference looks the same. None where
+    no class has enough cells to tell.
 
     Parameters
     ----------

@@ -183,11 +183,22 @@ def _novelty(task: Task, result: Result, recipe: NoveltyRecipe) -> tuple[Float, 
     among = near.among()
     again = among if result.as_query is None else near.of_themselves(result.as_query[:, : recipe.n_dims])
     remote[known], remote[task.query] = remoteness(among, again, near.of(X[task.query]))
-    smooth = personalised_propagation(task.connectivities, remote, restart=recipe.restart)
+    smooth = personalised_propagation(_graph_of_as_many(task), remote, restart=recipe.restart)
     predicted = result.proba.argmax(axis=1)
     shift = domain_shift(smooth[known], smooth[task.query], task.labels[known], predicted, recipe)
     of_cells = novelty(smooth[known], smooth[task.query] / (1.0 if shift is None else shift))
     return *of_cells, None if shift is None else float(shift[0])
+
+
+def _graph_of_as_many(task: Task) -> sp.csr_matrix:
+    """Return the graph in which reference cells have no more neighbours than those of a small query."""
+    reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
+    k = neighbors_among(len(query), task.n_neighbors)
+    if k == task.n_neighbors:
+        return task.connectivities
+    around = task.X if task.cells.around is None else task.cells.around
+    graphs = [nearest_graph(around[reference], k), task.nearest[query][:, query]]
+    return symmetrise(within_domains(graphs, [reference, query]))
 
 
 def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:

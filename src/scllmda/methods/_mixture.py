@@ -13,8 +13,8 @@ Codes = NDArray[np.integer]
 def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float) -> dict[str, float]:
     """Weigh posteriors in a log-linear mixture, by the log loss on cells that were held out.
 
-    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986). The first stands alone unless
-    the second takes off a share ``worth`` of its loss; if it does, all of them are mixed.
+    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986), with weights of 0 to 1. The
+    first stands alone unless the second takes off a share ``worth`` of its loss; if it does, all of them are mixed.
 
     Parameters
     ----------
@@ -27,13 +27,12 @@ def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float)
 
     Returns
     -------
-    Weights, not negative, by name.
+    Weights by name.
     """
-    names = list(posteriors)
-    weights, loss = _weights([posteriors[names[0]]], labels)
-    if len(names) > 1 and _weights([posteriors[name] for name in names[:2]], labels)[1] < (1 - worth) * loss:
-        weights, _ = _weights(list(posteriors.values()), labels)
-    return dict(zip(names, weights.tolist(), strict=False))
+    names, members = list(posteriors), list(posteriors.values())
+    if len(names) == 1 or _weights(members[:2], labels)[1] >= (1 - worth) * _weights(members[:1], labels)[1]:
+        return {names[0]: 1.0}
+    return dict(zip(names, _weights(members, labels)[0].tolist(), strict=True))
 
 
 def mix(posteriors: Mapping[str, Float], weights: Mapping[str, float]) -> Float:
@@ -54,5 +53,5 @@ def _weights(members: list[Float], labels: Codes) -> tuple[Float, float]:
         return float(-log_proba[cells, labels].mean()), slope
 
     start = np.full(len(logs), 1 / len(logs))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(logs))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(logs))
     return found.x, float(found.fun)

@@ -16,7 +16,15 @@ from .._keys import AnnotationKeys
 from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
 from ._annotation_report import contradicted, report
 from ._annotation_slots import annotation_slots
-from ._cell_space import frozen_space, require_counts, sequences_of_query, space_of_method, space_of_one, space_of_two
+from ._cell_space import (
+    frozen_space,
+    require_counts,
+    require_open_peaks,
+    sequences_of_query,
+    space_of_method,
+    space_of_one,
+    space_of_two,
+)
 from ._embed_peaks import pick_encoder
 from ._joint_counts import joint_counts_of_one, joint_counts_of_two
 from ._labels import Labels, as_levels, encode_batches, encode_labels, require_columns, require_query
@@ -196,6 +204,7 @@ def annotate(
     start = logg.info("annotating")
     sequences = Sequences(encoder, genome)
     pairing = {"min_overlap": 0.5 if min_overlap is None else min_overlap, "chain": chain}
+    none_allowed = False
     if reference is None:
         inputs = _one_object(data, target, levels, unlabeled, batch_key)
         joint = joint_counts_of_one(target, inputs.codes, layer)
@@ -206,6 +215,14 @@ def annotate(
         if frozen:
             require_counts(method)
         else:
+            # Sequences of both can do without shared peaks.
+            of_query = sequences_of_query(sequences, lifted=chain is not None)
+            none_allowed = (
+                not has_own_space
+                and not sequences.learns
+                and sequences.known(inputs.known)
+                and of_query.carried(target)
+            )
             joint = joint_counts_of_two(
                 target,
                 inputs.known,
@@ -213,11 +230,10 @@ def annotate(
                 inputs.codes[: len(inputs.labelled)],
                 layer,
                 pairing,
-                none_allowed=not has_own_space
-                and not sequences.learns
-                and sequences.known(inputs.known)
-                and sequences_of_query(sequences, lifted=chain is not None).carried(target),
+                none_allowed=none_allowed,
             )
+    if joint is not None:
+        require_open_peaks(joint, on_shared=not none_allowed)
     order = np.arange(len(inputs.codes)) if joint is None else joint.order
     at = np.argsort(order)
     codes, batch = inputs.codes[order], None if inputs.batch is None else inputs.batch[order]

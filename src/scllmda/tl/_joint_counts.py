@@ -51,7 +51,7 @@ class Union:
 class JointCounts:
     """Cells of reference and query, open or closed, on the peaks that both have.
 
-    Cells and peaks stand in an order that their content makes (cells only where the counts fit into memory): whatever is
+    Cells and peaks stand in an order that their content makes (cells where their counts fit into memory): whatever is
     drawn, summed or broken a tie of afterwards is the same in whatever order the user has them.
     """
 
