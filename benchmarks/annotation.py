@@ -180,7 +180,7 @@ def result_row(pair: Pair, found: dict[str, Any], name: str, cells: np.ndarray) 
 
 
 def scores(pair: Pair, found: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, float]:
-    """Return the scores of what a method found for the cells that it has `seen`: others have no label, and are novel."""
+    """Return the scores of what a method found for the cells it has `seen`: others have no label, and are novel."""
     n = len(pair.truth)
     labels, novelty, proba = np.full(n, UNASSIGNED, dtype=object), None, None
     labels[seen] = pair.as_scored(found["labels"])

@@ -4,10 +4,11 @@ Bone marrow from donor to donor, ten types. A share of the reference's cells, dr
 is drawn by the labels' shares. Which cells and labels depends on the seed alone, and a greater share takes the cells of
 a smaller one with the same labels, and more. The query is scored by its true labels, before rejection.
 
-Rows go to `benchmarks/shuffled_labels.csv`: accuracy and macro-F1 over true ∪ predicted types. Methods that name the
-reference's cells whose label the rest contradicts, in `query.uns["scllmda"]["reference"]["contradicted"]`, also have
-the number of them, the share of them that were given another label (precision), and the share of the cells with another
-label that are among them (recall). Rows that are there are not computed again, unless `--again`.
+Rows go to `benchmarks/shuffled_labels.csv`: accuracy and macro-F1 over true ∪ predicted types. Where a method names
+cells of the reference whose label the rest contradicts, in `query.uns["scllmda"]["reference"]["contradicted"]`, also
+their number, the share of them that were given another label (precision), and the share of the cells with another label
+that are among them (recall); these are empty where it names none, as most methods do not look. Rows that are there are
+not computed again, unless `--again`.
 """
 
 from __future__ import annotations
@@ -60,12 +61,10 @@ def result(pair: Pair, method: str, share: float, seed: int) -> dict[str, Any]:
     report = sl.metrics.annotation_report(pair.truth, query.obs["scllmda_raw"].to_numpy(str))
     row = {"accuracy": report["accuracy"], "macro_f1": report["macro_f1"], "seconds": seconds}
     row["n_shuffled"] = int(shuffled.sum())
-    contradicted = query.uns["scllmda"]["reference"].get("contradicted")
-    if contradicted is not None:
-        found = reference.obs_names.isin(np.asarray(contradicted).astype(str))
-        row["n_contradicted"] = int(found.sum())
-        if found.any():
-            row["precision"] = shuffled[found].mean()
+    contradicted = np.asarray(query.uns["scllmda"]["reference"].get("contradicted", [])).astype(str)
+    if contradicted.size > 0:
+        found = reference.obs_names.isin(contradicted)
+        row |= {"n_contradicted": int(found.sum()), "precision": shuffled[found].mean()}
         if shuffled.any():
             row["recall"] = found[shuffled].mean()
     return row

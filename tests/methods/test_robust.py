@@ -119,8 +119,8 @@ def test_types_that_are_absent_are_not_invented() -> None:
     kept = np.concatenate([np.arange(90), 90 + np.flatnonzero(truth < 2)])
     X, labels, odd = X[kept], labels[kept], 90 + int((truth[truth < 2] == 0).argmax())
     X[odd] = np.eye(3, 10)[[0, 2]].sum(axis=0) * [1.4, 1, 1.7, *[1] * 7]
-    # Neighbours of its own class it has none.
-    task = make_task(X, labels)
+    # Neighbours of its own class it has none; three are a tenth of the query's cells.
+    task = task_of(X, labels, 3, n_neighbors=3)
     invented = robust(task, RobustRecipe(rare=0.0, restart=1.0)).proba
     assert invented[odd - 90].argmax() == 2
     proba = robust(task, RobustRecipe(restart=1.0)).proba

@@ -133,7 +133,7 @@ class TestFewAndMany:
         if method not in NETWORKS:
             known = annotated(sl.tl.graph_da_annotate, from_blobs(list("ABC") * 20, list("ABC") * 50), method=method)
             scores = [adata.obs["scllmda_score"].iloc[60:].mean() for adata in (found, known)]
-            assert scores[0] < scores[1] - 0.01
+            assert scores[0] < scores[1]
 
     def test_types_absent_from_the_query(self, method: str) -> None:
         reference, query = pair()

@@ -32,11 +32,6 @@ class Seen:
     axes: Float
     """(k, d): of the embedding, that are read."""
 
-    @property
-    def n_neighbors(self) -> float:
-        """Neighbours per cell, on average."""
-        return self.graph.nnz / max(self.graph.shape[0], 1)
-
     @cached_property
     def pooled(self) -> NDArray[np.float32]:
         """(n_cells, d): each cell by its evidence and that of its neighbours together."""

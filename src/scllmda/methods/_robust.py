@@ -78,14 +78,15 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     if full:
         truth = np.concatenate([labels[part.new] for part, _ in full])
         posteriors = {name: np.concatenate([found[name] for _, found in full]) for name in members}
-        weights = fit_mixture(posteriors, truth, worth=recipe.worth)
+        # A small query has few neighbours to pool, and little of its own in the space: counts are asked as well.
+        weights = fit_mixture(posteriors, truth, worth=recipe.worth * _share_there(task))
         smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in full]
         temperature = fit_temperature(np.concatenate(smoothed), truth)
 
     proba = mix({name: members[name](known, labels, asked, n_classes) for name in weights}, weights)
-    votes = _votes(known, labels, asked, n_classes, task.n_neighbors)
-    proba = scale(_smooth(proba, asked.graph, votes, task.n_neighbors, recipe.restart), temperature)
-    if votes is None:
+    votes, there = _votes(known, labels, asked, task), _share_there(task)
+    proba = scale(_smooth(proba, asked.graph, votes, there, recipe.restart), temperature)
+    if there == 1:
         share = np.bincount(labels, minlength=n_classes) / len(labels)
         proba = _without_absent(proba, symmetrise(asked.graph), share, recipe)
 
@@ -126,13 +127,14 @@ class _Part:
     """Cells that are kept."""
     seen: Seen
     """Held-out cells, as if they were of the query."""
-    votes: Float | None
+    votes: Float
     """(n_new, n_classes): see :func:`_votes`."""
-    n_neighbors: int
+    there: float
+    """See :func:`_share_there`."""
 
     def smooth(self, proba: Float, restart: float) -> Float:
         """Smooth as the query's posteriors are."""
-        return _smooth(proba, self.seen.graph, self.votes, self.n_neighbors, restart)
+        return _smooth(proba, self.seen.graph, self.votes, self.there, restart)
 
 
 def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> list[_Part]:
@@ -157,31 +159,35 @@ def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> lis
             of_kept, of_new = known.evidence.take(kept), evidence.take(new)
             graph = nearest_graph(around[reference[kept]], task.n_neighbors)
         of_known = Seen(known.alone[kept], of_kept, graph, axes)
-        seen = Seen(alone[new], of_new, nearest_graph(around_new[new], k), axes)
-        votes = _votes(of_known, labels[kept], seen, task.n_classes, task.n_neighbors)
-        parts.append(_Part(kept, new, of_known, seen, votes, task.n_neighbors))
+        # A part that is smaller than the query has not as many cells that are as near.
+        of_part = nearest_graph(around_new[new], min(k, neighbors_among(len(new), task.n_neighbors)))
+        seen = Seen(alone[new], of_new, of_part, axes)
+        votes = _votes(of_known, labels[kept], seen, task)
+        parts.append(_Part(kept, new, of_known, seen, votes, _share_there(task)))
     return parts
 
 
-def _votes(known: Seen, labels: Codes, new: Seen, n_classes: int, n_neighbors: int) -> Float | None:
+def _share_there(task: Task) -> float:
+    """Return the share of the neighbours a query cell is to have, that a small query can give it."""
+    return neighbors_among(int(task.query.sum()), task.n_neighbors) / task.n_neighbors
+
+
+def _votes(known: Seen, labels: Codes, new: Seen, task: Task) -> Float:
     """Return the shares of classes (n_new, n_classes) among the known cells nearest to each new cell.
 
-    They stand for neighbours that a new cell lacks, where new cells are few; None where they are not.
+    They stand for the neighbours that a small query cannot give its cells.
     """
     from sklearn.preprocessing import normalize
 
-    if new.n_neighbors >= n_neighbors:
-        return None
-    _, nearest = NearestCells(normalize(known.alone), n_neighbors).of(normalize(new.alone))
-    return np.eye(n_classes)[labels[nearest]].mean(axis=1)
+    if _share_there(task) == 1:
+        return np.zeros((len(new.alone), task.n_classes))
+    _, nearest = NearestCells(normalize(known.alone), task.n_neighbors).of(normalize(new.alone))
+    return np.eye(task.n_classes)[labels[nearest]].mean(axis=1)
 
 
-def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float | None, n_neighbors: int, restart: float) -> Float:
+def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float, there: float, restart: float) -> Float:
     """Return posteriors smoothed over a directed graph; known cells vote in place of neighbours that are missing."""
     smoothed = personalised_propagation(symmetrise(graph), proba, restart=restart)
-    if votes is None:
-        return smoothed
-    there = graph.nnz / max(len(proba), 1) / n_neighbors
     return there * smoothed + (1 - there) * (restart * proba + (1 - restart) * votes)
 
 

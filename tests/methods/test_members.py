@@ -1,0 +1,92 @@
+"""Each member of the default's mixture, against scikit-learn or sums by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.special import log_softmax
+from sklearn.naive_bayes import MultinomialNB
+
+from scllmda.factorisation import InMemory, evidence, fit, margins
+from scllmda.graphs import nearest_graph
+from scllmda.methods._members import Seen, by_cells_alone, by_pooled_cells, by_profiles
+
+N_CELLS, N_PEAKS = 90, 60
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    return np.arange(N_CELLS) % 3
+
+
+@pytest.fixture(scope="module")
+def X(truth: np.ndarray) -> sp.csr_matrix:
+    rng = np.random.default_rng(0)
+    open_share = rng.uniform(0.02, 0.4, (3, N_PEAKS))
+    return sp.csr_matrix(rng.random((N_CELLS, N_PEAKS)) < open_share[truth], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def seen(X: sp.csr_matrix) -> Seen:
+    counts = InMemory(X)
+    fitted = fit(counts, margins(counts), 8, rng=np.random.default_rng(0))
+    found = evidence(counts, fitted.decoder, fitted.cells)
+    axes = np.eye(found.cells.shape[1])
+    return Seen(found.cells, found, nearest_graph(found.cells, 5), axes)
+
+
+def part(seen: Seen, cells: np.ndarray) -> Seen:
+    assert seen.evidence is not None
+    graph = nearest_graph(seen.alone[cells], 5)
+    return Seen(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes)
+
+
+def test_pooled_cells_are_sums_with_their_neighbours(seen: Seen, X: sp.csr_matrix) -> None:
+    assert seen.evidence is not None
+    found = seen.pooled
+    mapper = seen.evidence.mapper
+    for cell in (0, 17):
+        group = [cell, *seen.graph[cell].indices]
+        assert len(group) == 6
+        pull, exposure = seen.evidence.pull[group].sum(axis=0), seen.evidence.exposure[group].sum()
+        np.testing.assert_allclose(found[cell], mapper.embed(pull[None], np.array([exposure]))[0], rtol=2e-3, atol=1e-3)
+    # But for what a cell pulls its own loadings to, that is the embedding of the summed counts.
+    pooled = mapper.evidence(sp.csr_matrix(X + seen.graph @ X))
+    whole = mapper.evidence(X)
+    np.testing.assert_allclose(pooled[1], whole[1] + seen.graph @ whole[1], rtol=1e-5)
+    np.testing.assert_allclose(pooled[0], whole[0] + seen.graph @ whole[0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("prior_weight", [1.0, 0.6, 0.0])
+def test_profiles_are_naive_bayes_on_summed_counts(
+    seen: Seen, X: sp.csr_matrix, truth: np.ndarray, prior_weight: float
+) -> None:
+    known, new = np.arange(0, 60), np.arange(60, N_CELLS)
+    labels = np.where(np.arange(60) < 50, truth[:60], 0)
+    of_new = part(seen, new)
+    found = by_profiles(part(seen, known), labels, of_new, 3, prior_weight=prior_weight)
+    share = np.asarray(X[known].sum(axis=0)).ravel() / X[known].sum()
+    # As many counts more as there are peaks, in the shares of all.
+    model = MultinomialNB(alpha=N_PEAKS * share, force_alpha=True, fit_prior=True)
+    model.fit(X[known].toarray(), labels)
+    summed = X[new] + of_new.graph @ X[new]
+    # scikit-learn's scores differ by what all classes have in common.
+    scores = summed @ model.feature_log_prob_.T + prior_weight * model.class_log_prior_
+    np.testing.assert_allclose(found, log_softmax(scores, axis=1), atol=1e-4)
+
+
+def test_pooled_regressions_learn_at_both_resolutions(seen: Seen, truth: np.ndarray) -> None:
+    known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
+    labels = truth[:60]
+    found = by_pooled_cells(known, labels, new, 3, C=0.25, balance=0.4)
+    both = Seen(np.concatenate([known.alone, known.pooled]), None, sp.csr_matrix((120, 120)), seen.axes)
+    as_alone = Seen(new.pooled, None, new.graph, seen.axes)
+    expected = by_cells_alone(both, np.tile(labels, 2), as_alone, 3, C=0.25, balance=0.4)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
+
+
+def test_a_class_without_cells_is_next_to_impossible(seen: Seen, truth: np.ndarray) -> None:
+    known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
+    assert np.exp(by_profiles(known, truth[:60], new, 5, prior_weight=0.6))[:, 3:].max() < 1e-3
