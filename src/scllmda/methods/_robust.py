@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ..calibration import fit_temperature, scale
 from ..graphs import NearestCells, nearest_graph, neighbors_among, personalised_propagation, symmetrise
@@ -67,11 +68,10 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     parts = _held_out(task, known, axes, recipe)
     members = _members(recipe, with_evidence=known.evidence is not None)
 
-    tried, n_tried = [], 0
-    for part in parts:
-        # As many parts as are enough choose the mixture; regressions on cells alone are asked by all of them.
-        names = list(members) if n_tried < recipe.enough else ["alone"]
-        n_tried += len(part.new)
+    tried = []
+    for part in tqdm(parts, desc="held-out cells", unit="part", disable=None):
+        # Regressions on cells alone are asked by all parts, the others by those that choose the mixture.
+        names = list(members) if part.chooses else ["alone"]
         tried.append({name: members[name](part.known, labels[part.kept], part.seen, n_classes) for name in names})
     weights, temperature = {"alone": 1.0}, 1.0
     full = [(part, found) for part, found in zip(parts, tried, strict=True) if len(found) == len(members)]
@@ -131,6 +131,8 @@ class _Part:
     """(n_new, n_classes): see :func:`_votes`."""
     there: float
     """See :func:`_share_there`."""
+    chooses: bool
+    """Whether it is one of those that choose the mixture."""
 
     def smooth(self, proba: Float, restart: float) -> Float:
         """Smooth as the query's posteriors are."""
@@ -149,21 +151,24 @@ def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> lis
         around_new = task.cells.around_as_query
     k = neighbors_among(int(task.query.sum()), task.n_neighbors)
     part = held_out_parts(task.labels, task.batch, recipe.n_folds)[reference]
-    parts = []
+    parts, n_tried = [], 0
     for p in range(part.max() + 1) if part.any() else ():
         kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
         # Neighbours are looked for within each part, as they are within reference and query.
         of_kept, of_new = None, None
         graph = sp.csr_matrix((len(kept), len(kept)), dtype=np.float32)
+        chooses = n_tried < recipe.enough
+        n_tried += len(new)
         if evidence is not None and known.evidence is not None:
             of_kept, of_new = known.evidence.take(kept), evidence.take(new)
+        if of_kept is not None and chooses:
             graph = nearest_graph(around[reference[kept]], task.n_neighbors)
         of_known = Seen(known.alone[kept], of_kept, graph, axes)
         # A part that is smaller than the query has not as many cells that are as near.
         of_part = nearest_graph(around_new[new], min(k, neighbors_among(len(new), task.n_neighbors)))
         seen = Seen(alone[new], of_new, of_part, axes)
         votes = _votes(of_known, labels[kept], seen, task)
-        parts.append(_Part(kept, new, of_known, seen, votes, _share_there(task)))
+        parts.append(_Part(kept, new, of_known, seen, votes, _share_there(task), chooses))
     return parts
 
 
