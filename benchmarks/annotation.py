@@ -228,11 +228,11 @@ def main() -> None:
         kinds = {name: method.kind for name, method in methods().items()}
         about = {name: method.about for name, method in methods().items()}
         groups = {name: task.group for name, task in TASKS.items()}
-        ablation = HERE / "ablation.csv"
+        files = {name: HERE / f"{name}.csv" for name in ("small_queries", "shuffled_labels", "ablation")}
         write_report(
             HERE.parent / "docs",
             read_results(options.results),
-            read_results(ablation) if ablation.exists() else None,
+            {name: read_results(path) for name, path in files.items() if path.exists()},
             kinds=kinds,
             about=about,
             groups=groups,

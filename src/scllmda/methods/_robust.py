@@ -35,6 +35,8 @@ class RobustRecipe:
     over; between 1 and 1/16, both of which were worse where studies differ."""
     balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
+    balance_pooled: float = 0.6
+    """The same of those that see cells with their neighbours, and of profiles: these are surer of rare types."""
     worth: float = 0.08
     """Share of the held-out log loss that pooling has to take off for anything to join the regressions on cells alone:
     what fits the same study a little better need not carry over to another. Pooling took off .065 at most where all
@@ -106,8 +108,8 @@ def _members(recipe: RobustRecipe, *, with_evidence: bool) -> dict[str, Member]:
     """Return the classifiers by name, each from known cells, their labels and new cells to log posteriors."""
     members: dict[str, Member] = {"alone": partial(by_cells_alone, C=recipe.C, balance=recipe.balance)}
     if with_evidence:
-        members["pooled"] = partial(by_pooled_cells, C=recipe.C_pooled, balance=recipe.balance)
-        members["profiles"] = partial(by_profiles, prior_weight=1 - recipe.balance)
+        members["pooled"] = partial(by_pooled_cells, C=recipe.C_pooled, balance=recipe.balance_pooled)
+        members["profiles"] = partial(by_profiles, prior_weight=1 - recipe.balance_pooled)
     return members
 
 
