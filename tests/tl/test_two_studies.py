@@ -143,6 +143,20 @@ class TestSmallQueries:
         annotated(query[:5].copy(), reference, max_false_rejection=None)
         assert said["warning"] == []
 
+    def test_neither_by_graph_da_annotate(self, said: dict[str, list[str]]) -> None:
+        rng = np.random.default_rng(0)
+        truth = np.arange(130) % 3
+        adata = AnnData(obs=pd.DataFrame({"cell_type": np.array(["a", "b", "c"])[truth]}, index=map(str, range(130))))
+        adata.obsm["X"] = 3 * np.eye(3, 6)[truth] + 0.3 * rng.standard_normal((130, 6))
+        adata.obs.iloc[90:, 0] = "unknown"
+        sl.tl.graph_da_annotate(adata[:95].copy(), "cell_type", use_rep="X")
+        assert "among 5 query cells no type has enough" in said["warning"].pop()
+        sl.tl.graph_da_annotate(adata.copy(), "cell_type", use_rep="X")
+        assert said["warning"] == []
+        adata.obsm["X"][90:] += 30 * np.eye(1, 6, 5)
+        sl.tl.graph_da_annotate(adata, "cell_type", use_rep="X")
+        assert "none of the reference's types" in said["warning"].pop()
+
 
 class TestContradictedLabels:
     def test_are_named_and_used_as_they_are(self) -> None:

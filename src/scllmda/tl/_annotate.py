@@ -105,7 +105,8 @@ def annotate(
         Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
-        share of a query's known cells that is depends on how far the domains are apart.
+        share of a query's known cells that is depends on how far the domains are apart; where too few cells tell, none
+        is rejected.
     novelty_recipe
         Constants of novelty and rejection to replace, such as ``{"n_dims": 32}``; see
         ``scllmda.calibration.NoveltyRecipe``.
@@ -116,7 +117,7 @@ def annotate(
         Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
         those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
     min_overlap
-        Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
+        Smallest overlap of a query and a reference peak, 0.5 if None; as in :func:`scllmda.pp.match_peaks`.
     chain
         UCSC chain file from the query's genome build to the reference's; as there.
     frozen
@@ -155,8 +156,10 @@ def annotate(
         kNN and PPMI graphs of the written cells, without edges between reference and query.
     ``.uns[key]``
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
-        of the loadings it predicts on held-out peaks), ``reference`` (with
-        ``reference=``, its cells' aligned representation and label codes, for plots).
+        of the loadings it predicts on held-out peaks), ``reference`` (names of its cells whose label the others
+        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots).
+
+    What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
     Raises
     ------
@@ -166,7 +169,7 @@ def annotate(
         No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
         infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
         method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a path of another
-        kind; a baseline with a frozen reference.
+        kind; a baseline with a frozen reference; a parameter that has no effect in this call.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
@@ -189,10 +192,11 @@ def annotate(
     require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
     of_two = {"chain": chain, "min_overlap": min_overlap, "frozen": frozen or None}
-    require_effect(reference is not None, "without reference=", of_two)
+    require_effect("without reference=", of_two, possible=reference is not None)
     # Baselines make their own representation of counts.
     has_own_space = has_own_representation(method)
-    require_effect(not has_own_space, f"with method={method!r}, which reads no sequence", {"genome": genome})
+    without = f"with method={method!r}, which reads no sequence"
+    require_effect(without, {"genome": genome}, possible=not has_own_space)
     if frozen:
         require_counts(method)
     # The device is for networks; an encoder that is given has its own.

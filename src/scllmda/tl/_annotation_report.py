@@ -103,14 +103,31 @@ def report(
             "There are sequences, and none was used: their embeddings do not tell the peaks apart. Embed the peaks of "
             "both objects by an encoder that does: sl.tl.embed_peaks(adata, encoder='kmer')."
         )
-    if rejects and annotation.shift is None:
+    warn_of_shift(annotation.shift, len(names), rejects=rejects, large_shift=large_shift)
+
+
+def warn_of_shift(shift: float | None, n_query: int, *, rejects: bool, large_shift: float) -> None:
+    """Warn where novelty cannot tell novel cells, because domains are far apart or it is not known how far.
+
+    Parameters
+    ----------
+    shift
+        How many times as far from the reference's cells the query's are as those from one another; None if unknown.
+    n_query
+        Number of query cells.
+    rejects
+        Whether novel cells were to be rejected.
+    large_shift
+        Above which a warning is given.
+    """
+    if rejects and shift is None:
         logg.warning(
-            f"No cell was rejected as novel: among {len(names)} query cells no type has enough to tell how far the "
+            f"No cell was rejected as novel: among {n_query} query cells no type has enough to tell how far the "
             "query lies from the reference. Look at novelty yourself: sl.get.annotation(adata)['novelty']."
         )
-    elif annotation.shift is not None and annotation.shift > large_shift:
+    elif shift is not None and shift > large_shift:
         logg.warning(
-            f"Most predicted types lie {annotation.shift:.1f} times as far from the reference's cells as those from "
+            f"Most predicted types lie {shift:.1f} times as far from the reference's cells as those from "
             "one another. Either the platforms differ much, or the query has none of the reference's types: novelty "
             "does not count what all have in common, and cannot tell the two apart. Look at "
             "sl.pl.transfer_umap(adata) and at marker peaks."

@@ -10,6 +10,7 @@ from .. import _logging as logg
 from .._anndata import obs_column, resolve, write_slots
 from .._keys import CELL_EMBEDDING
 from ..methods import Cells, annotate_cells, make_novelty_recipe, make_recipe
+from ._annotation_report import warn_of_shift
 from ._annotation_slots import annotation_slots
 from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
 from ._params import require_positive, require_share, require_slot_name, storable
@@ -196,4 +197,6 @@ def graph_da_annotate(
         clusters=clusters,
     )
     write_slots(atac, slots, start=start)
+    rejects, large_shift = max_false_rejection is not None, make_novelty_recipe(novelty_recipe).large_shift
+    warn_of_shift(annotation.shift, n_query, rejects=rejects, large_shift=large_shift)
     return data if copy else None

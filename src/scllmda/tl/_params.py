@@ -28,7 +28,7 @@ def require_share(**params: float | None) -> None:
             raise ValueError(msg)
 
 
-def require_effect(possible: bool, where: str, params: Mapping[str, Any]) -> None:  # noqa: FBT001
+def require_effect(where: str, params: Mapping[str, Any], *, possible: bool) -> None:
     """Raise ValueError if a parameter was given that has no effect."""
     given = [f"{name}={value!r}" for name, value in params.items() if value is not None]
     if given and not possible:
