@@ -68,7 +68,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     axes = principal_axes(task.X)[:, : recipe.n_dims]
     known, asked = (_seen(task, cells, axes) for cells in (reference, query))
     parts = _held_out(task, known, axes, recipe)
-    members = _members(recipe, with_evidence=known.evidence is not None)
+    members, there = _members(recipe, with_evidence=known.evidence is not None), _share_there(task)
 
     tried = []
     for part in tqdm(parts, desc="held-out cells", unit="part", disable=None):
@@ -81,12 +81,22 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
         truth = np.concatenate([labels[part.new] for part, _ in full])
         posteriors = {name: np.concatenate([found[name] for _, found in full]) for name in members}
         # A small query has few neighbours to pool, and little of its own in the space: counts are asked as well.
-        weights = fit_mixture(posteriors, truth, worth=recipe.worth * _share_there(task))
+        weights = fit_mixture(posteriors, truth, worth=recipe.worth * there)
         smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in full]
         temperature = fit_temperature(np.concatenate(smoothed), truth)
+    held_out = np.full((len(labels), n_classes), 1 / n_classes)
+    for part, found in zip(parts, tried, strict=True):
+        held_out[part.new] = np.exp(found["alone"])
+    if parts and there == 1 and len(weights) == 1:
+        # Of cells that are seen alone all parts tell, and neighbours are as near as among all cells of the reference.
+        held_out = personalised_propagation(symmetrise(known.graph), held_out, restart=recipe.restart)
+        temperature = fit_temperature(held_out, labels)
+    else:
+        for part in parts:
+            held_out[part.new] = part.smooth(held_out[part.new], recipe.restart)
 
     proba = mix({name: members[name](known, labels, asked, n_classes) for name in weights}, weights)
-    votes, there = _votes(known, labels, asked, task), _share_there(task)
+    votes = _votes(known, labels, asked, task)
     proba = scale(_smooth(proba, asked.graph, votes, there, recipe.restart), temperature)
     if there == 1:
         share = np.bincount(labels, minlength=n_classes) / len(labels)
@@ -96,12 +106,10 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     aligned, as_query = np.empty((len(task.X), axes.shape[1]), dtype=np.float32), np.array(known.alone)
     for cells, seen in ((reference, known), (query, asked)):
         aligned[cells] = seen.pooled if pooled else seen.alone
-    held_out = np.full((len(labels), n_classes), 1 / n_classes)
-    for part, found in zip(parts, tried, strict=True):
+    for part in parts:
         as_query[part.new] = part.seen.pooled if pooled else part.seen.alone
-        held_out[part.new] = scale(part.smooth(np.exp(found["alone"]), recipe.restart), temperature)
     history = {"temperature": temperature, "weights": weights}
-    return Result(proba, aligned, history, as_query, held_out)
+    return Result(proba, aligned, history, as_query, scale(held_out, temperature))
 
 
 def _members(recipe: RobustRecipe, *, with_evidence: bool) -> dict[str, Member]:
