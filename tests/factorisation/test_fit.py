@@ -383,5 +383,5 @@ def test_real_sequence_does_not_lower_the_held_out_likelihood(
     cells = np.sort(np.random.default_rng(0).choice(adata.n_obs, n_cells, replace=False))
     X = csr(adata.X[cells].toarray() > 0)
     embeddings = get("kmer").encode(list(adata.var["seq"]))
-    gains = gains_with_and_without(X, embeddings, n_components=8)
+    gains = gains_with_and_without(X, embeddings, n_components=8, seeds=(0, 1, 2, 3))
     assert (gains[:, 1] - gains[:, 0]).mean() > least
