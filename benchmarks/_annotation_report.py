@@ -55,8 +55,8 @@ The first adds what is missing to `benchmarks/annotation.csv`, the second makes 
 [its notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from. All methods
 get the same counts, open or closed, and no label of the query. Simulated peaks come with sequences; the package's own
 methods other than the baselines read them, the others work from counts alone. Rows of the networks, scllmda and
-seqalignatac, are of an earlier embedding, in which a cell's own counts took part in the loadings that place it. Scores are those of query cells whose
-type the reference has; the macro-F1 runs over true ∪ predicted types.
+seqalignatac, are of an earlier embedding, in which a cell's own counts took part in the loadings that place it. Scores
+are those of query cells whose type the reference has; the macro-F1 runs over true ∪ predicted types.
 
 | tasks | reference → query |
 |---|---|
