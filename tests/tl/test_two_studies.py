@@ -47,7 +47,7 @@ def space(query: AnnData, reference: AnnData) -> tuple[np.ndarray, Any, dict[str
     rng = np.random.default_rng(0)
     sequences = Sequences(sl.encoders.get("kmer"))
     found = space_of_two(query, reference, joint, sequences, None, lifted=False, n_latent=8, rng=rng)
-    return found.cells.X[joint.at], found.cells, dict(found.coverage)
+    return found.cells.X[np.argsort(joint.order)], found.cells, dict(found.coverage)
 
 
 class TestOtherPeaks:

@@ -187,7 +187,7 @@ def annotate(
     """
     data, target = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
-    make_novelty_recipe(novelty_recipe)
+    of_novelty = make_novelty_recipe(novelty_recipe)
     require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
     require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
@@ -295,7 +295,7 @@ def annotate(
             n_latent=space.cells.X.shape[1],
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
-            novelty_recipe=make_novelty_recipe(novelty_recipe),
+            novelty_recipe=of_novelty,
             min_probability=min_probability,
             majority_voting=majority_voting,
             min_overlap=pairing["min_overlap"],
@@ -327,7 +327,7 @@ def annotate(
         len(kept["contradicted"]),
         has_sequence=not has_own_space and (sequences.known(target) or sequences.known(inputs.known)),
         rejects=max_false_rejection is not None,
-        large_shift=make_novelty_recipe(novelty_recipe).large_shift,
+        large_shift=of_novelty.large_shift,
     )
     return data if copy else None
 

@@ -36,6 +36,8 @@ from ._sequences import Sequences
 
 Float = NDArray[np.floating]
 
+N_LATENT_ALONE = 128
+"""Dimensions, at most, of an object's own embedding; as many as of the joint one by default."""
 FEWEST_CELLS = 20
 """Of an object that gets an embedding of its own to find its cells' neighbours in: of fewer, a cell has at most one."""
 SEQUENCE_TELLS = 0.055
@@ -76,8 +78,8 @@ def space_of_two(
     """Embed labelled cells of a reference and a query.
 
     Cells are placed by evidence that both objects have: the peaks they share. What an object has alone says which of
-    its own cells are alike. Where few peaks are shared and sequence tells much of them, cells are placed by all peaks,
-    those of one object alone by their DNA.
+    its own cells are alike. Where sequence tells much of peaks, cells are placed by all of them, those of one object
+    alone by their DNA.
     """
     assert joint.sides is not None
     of_query = sequences_of_query(sequences, lifted=lifted)
@@ -88,7 +90,7 @@ def space_of_two(
     # Of the reference, the fit also measures how much sequence tells.
     of_known = embeddings[joint.sides[0].peaks] if both and embeddings is not None else None
     alone = [_embed_alone(side, e, rng) for side, e in zip(joint.sides, (of_known, None), strict=True)]
-    if embeddings is not None and of_known is not None and _sequence_tells_more(joint, alone[0], of_known, rng):
+    if embeddings is not None and of_known is not None and _sequence_tells(joint, alone[0], of_known, rng):
         of_own = of_query.embed(query, n_dims=embeddings.shape[1])[0]
         return _by_all_peaks(joint, embeddings, of_own, source, n_latent, rng)
     prior = _Prior()
@@ -198,10 +200,6 @@ def _embed_alone(side: Side, embeddings: Float | None, rng: np.random.Generator)
     return _Alone(side.counts, _depth(side.counts), fitted)
 
 
-N_LATENT_ALONE = 128
-"""Dimensions at most; as many as of the joint embedding by default."""
-
-
 def _by_shared_peaks(
     joint: JointCounts, prior: _Prior, alone: list[_Alone | None] | None, n_latent: int, rng: np.random.Generator
 ) -> CellSpace:
@@ -214,7 +212,8 @@ def _by_shared_peaks(
     reference, query = np.flatnonzero(~joint.is_query), np.flatnonzero(joint.is_query)
     depth = _depth(joint.counts)
     # Cells without any open peak are no example of a query cell's depth.
-    seen = query[_depth_of_query(joint) > 0] if joint.sides is not None else query[depth[query] > 0]
+    depth_of_query = depth[query] if joint.sides is None else _depth(joint.sides[1].counts)
+    seen = query[depth_of_query > 0]
     chance = chance_to_match(found.exposure[reference], found.exposure[seen])
     thinned = Thinned.to(joint.counts.take(reference), chance)
     as_query = evidence(thinned, fitted.decoder, fitted.cells[reference])
@@ -306,7 +305,7 @@ def _by_all_peaks(
     return CellSpace(Cells(fitted.cells), coverage)
 
 
-def _sequence_tells_more(joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator) -> bool:
+def _sequence_tells(joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator) -> bool:
     """Return whether sequence tells enough of peaks to place cells by those that one object has alone.
 
     That is measured on the reference, as held-out R² of the loadings of all of its peaks. Without an open shared peak
@@ -359,12 +358,6 @@ def require_open_peaks(joint: JointCounts, *, on_shared: bool) -> None:
         if not cells.any():
             msg = f"None of the {len(cells)} {what} cells has an open peak among those used; expected some."
             raise ValueError(msg)
-
-
-def _depth_of_query(joint: JointCounts) -> Float:
-    """Return (n_query,) open peaks of query cells, shared or not."""
-    assert joint.sides is not None
-    return _depth(joint.sides[1].counts)
 
 
 def _depth(blocks: Blocks) -> Float:

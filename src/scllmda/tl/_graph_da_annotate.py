@@ -134,7 +134,7 @@ def graph_da_annotate(
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
-    make_novelty_recipe(novelty_recipe)
+    of_novelty = make_novelty_recipe(novelty_recipe)
     require_positive(n_neighbors=n_neighbors)
     require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
     require_slot_name(key_added)
@@ -178,7 +178,7 @@ def graph_da_annotate(
             batch_key=batch_key,
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
-            novelty_recipe=make_novelty_recipe(novelty_recipe),
+            novelty_recipe=of_novelty,
             min_probability=min_probability,
             majority_voting=majority_voting,
             rng=rng,
@@ -197,6 +197,6 @@ def graph_da_annotate(
         clusters=clusters,
     )
     write_slots(atac, slots, start=start)
-    rejects, large_shift = max_false_rejection is not None, make_novelty_recipe(novelty_recipe).large_shift
+    rejects, large_shift = max_false_rejection is not None, of_novelty.large_shift
     warn_of_shift(annotation.shift, n_query, rejects=rejects, large_shift=large_shift)
     return data if copy else None

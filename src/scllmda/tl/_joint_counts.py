@@ -71,11 +71,6 @@ class JointCounts:
     """(query peaks, union peaks): 1 where they are the same."""
 
     @property
-    def at(self) -> NDArray[np.intp]:
-        """(n_cells,): positions of the cells here, in the order that they come from."""
-        return np.argsort(self.order)
-
-    @property
     def union(self) -> Union:
         """The same cells of two objects on the peaks that either has."""
         assert self.sides is not None
