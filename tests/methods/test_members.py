@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +12,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 from scllmda.factorisation import InMemory, evidence, fit, margins
 from scllmda.graphs import nearest_graph
+from scllmda.methods import _members
 from scllmda.methods._members import Seen, by_cells_alone, by_pooled_cells, by_profiles
 
 N_CELLS, N_PEAKS = 90, 60
@@ -33,24 +36,26 @@ def seen(X: sp.csr_matrix) -> Seen:
     fitted = fit(counts, margins(counts), 8, rng=np.random.default_rng(0))
     found = evidence(counts, fitted.decoder, fitted.cells)
     axes = np.eye(found.cells.shape[1])
-    return Seen(found.cells, found, nearest_graph(found.cells, 5), axes)
+    return Seen(found.cells, found, nearest_graph(found.cells, 5), axes, found.cells, (5, 12))
 
 
 def part(seen: Seen, cells: np.ndarray) -> Seen:
     assert seen.evidence is not None
     graph = nearest_graph(seen.alone[cells], 5)
-    return Seen(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes)
+    return Seen(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.sizes)
 
 
 def test_pooled_cells_are_sums_with_their_neighbours(seen: Seen, X: sp.csr_matrix) -> None:
     assert seen.evidence is not None
-    found = seen.pooled
     mapper = seen.evidence.mapper
-    for cell in (0, 17):
-        group = [cell, *seen.graph[cell].indices]
-        assert len(group) == 6
-        pull, exposure = seen.evidence.pull[group].sum(axis=0), seen.evidence.exposure[group].sum()
-        np.testing.assert_allclose(found[cell], mapper.embed(pull[None], np.array([exposure]))[0], rtol=2e-3, atol=1e-3)
+    for found, size in zip(seen.pooled, seen.sizes, strict=True):
+        graph = nearest_graph(seen.around, size)
+        for cell in (0, 17):
+            group = [cell, *graph[cell].indices]
+            assert len(group) == size + 1
+            pull, exposure = seen.evidence.pull[group].sum(axis=0), seen.evidence.exposure[group].sum()
+            expected = mapper.embed(pull[None], np.array([exposure]))[0]
+            np.testing.assert_allclose(found[cell], expected, rtol=2e-3, atol=1e-3)
     # But for what a cell pulls its own loadings to, that is the embedding of the summed counts.
     pooled = mapper.evidence(sp.csr_matrix(X + seen.graph @ X))
     whole = mapper.evidence(X)
@@ -76,15 +81,32 @@ def test_profiles_are_naive_bayes_on_summed_counts(
     np.testing.assert_allclose(found, log_softmax(scores, axis=1), atol=1e-4)
 
 
-def test_pooled_regressions_learn_at_both_resolutions(seen: Seen, truth: np.ndarray) -> None:
+def test_pooled_regressions_learn_at_all_resolutions(seen: Seen, truth: np.ndarray) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     labels = truth[:60]
     found = by_pooled_cells(known, labels, new, 3, C=0.25, balance=0.4)
-    both = Seen(np.concatenate([known.alone, known.pooled]), None, sp.csr_matrix((120, 120)), seen.axes)
-    as_alone = Seen(new.pooled, None, new.graph, seen.axes)
-    expected = by_cells_alone(both, np.tile(labels, 2), as_alone, 3, C=0.25, balance=0.4)
-    np.testing.assert_array_equal(found, expected)
+    rows = replace(known, alone=np.concatenate([known.alone, *known.pooled]))
+    views = [
+        by_cells_alone(rows, np.tile(labels, 3), replace(new, alone=view), 3, C=0.25, balance=0.4)
+        for view in new.pooled
+    ]
+    np.testing.assert_allclose(found, log_softmax(np.mean(views, axis=0), axis=1), atol=1e-5)
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
+
+
+def test_of_many_rows_a_part_is_looked_at(seen: Seen, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
+    looked_at = []
+    regress = _members.logistic_posteriors
+    monkeypatch.setattr(
+        _members, "logistic_posteriors", lambda X, *a, **k: looked_at.append(len(X)) or regress(X, *a, **k)
+    )
+    for most, expected in ((6_000, 180), (100, 100), (10, 60)):
+        monkeypatch.setattr(_members, "MOST_ROWS", most)
+        found = by_pooled_cells(known, truth[:60], new, 3, C=0.25, balance=0.4)
+        assert looked_at[-2:] == [expected, expected]
+        np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
+        np.testing.assert_array_equal(found, by_pooled_cells(known, truth[:60], new, 3, C=0.25, balance=0.4))
 
 
 def test_a_class_without_cells_is_next_to_impossible(seen: Seen, truth: np.ndarray) -> None:

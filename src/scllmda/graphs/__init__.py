@@ -6,7 +6,7 @@ arrays, no AnnData.
 
 from __future__ import annotations
 
-from ._knn import knn_graph, nearest_graph, neighbors_among, symmetrise, within_domains
+from ._knn import knn_graph, nearest_graph, nearest_graphs, neighbors_among, symmetrise, within_domains
 from ._neighbors import NearestCells
 from ._normalise import gcn_normalise, symmetric_normalise
 from ._ppmi import ppmi_graph
@@ -17,6 +17,7 @@ __all__ = [
     "gcn_normalise",
     "knn_graph",
     "nearest_graph",
+    "nearest_graphs",
     "neighbors_among",
     "personalised_propagation",
     "ppmi_graph",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -33,15 +35,25 @@ def nearest_graph(X: NDArray[np.floating], n_neighbors: int) -> sp.csr_matrix:
     -------
     (n_cells, n_cells) CSR float32 of ones.
     """
+    return nearest_graphs(X, [n_neighbors])[0]
+
+
+def nearest_graphs(X: NDArray[np.floating], sizes: Sequence[int]) -> list[sp.csr_matrix]:
+    """Return :func:`nearest_graph` for several numbers of neighbours, by one search."""
     from sklearn.preprocessing import normalize
 
-    n = len(X)
-    if n_neighbors == 0 or n == 0:
-        return sp.csr_matrix((n, n), dtype=np.float32)
-    _, neighbors = NearestCells(normalize(X), n_neighbors).among()
-    starts = np.arange(n + 1) * neighbors.shape[1]
+    n, most = len(X), max(sizes)
+    if most == 0 or n == 0:
+        return [sp.csr_matrix((n, n), dtype=np.float32) for _ in sizes]
+    _, nearest = NearestCells(normalize(X), most).among()
+    return [_graph_to(nearest[:, :size]) for size in sizes]
+
+
+def _graph_to(neighbors: NDArray[np.integer]) -> sp.csr_matrix:
+    """Return the graph (n, n) of ones from each cell to its ``neighbors`` (n, k)."""
+    n, k = neighbors.shape
     ones = np.ones(neighbors.size, dtype=np.float32)
-    graph = sp.csr_matrix((ones, neighbors.ravel().astype(np.int32), starts), shape=(n, n))
+    graph = sp.csr_matrix((ones, neighbors.ravel().astype(np.int32), np.arange(n + 1) * k), shape=(n, n))
     graph.sort_indices()
     return graph
 

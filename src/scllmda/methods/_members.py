@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from ..factorisation import Evidence
+from ..graphs import nearest_graphs
 from ._logistic import logistic_posteriors
 
 Float = NDArray[np.floating]
@@ -18,6 +20,8 @@ Codes = NDArray[np.integer]
 
 FLOOR = 1e-9
 """Of a probability whose logarithm is taken."""
+MOST_ROWS = 6_000
+"""Cells, as they are and with neighbours, that regressions on pooled cells learn from, unless there are more cells."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +35,37 @@ class Seen:
     """(n_cells, n_cells): ones at each cell's nearest neighbours."""
     axes: Float
     """(k, d): of the embedding, that are read."""
+    around: Float
+    """(n_cells, m): where neighbours are looked for."""
+    sizes: tuple[int, ...]
+    """Neighbours that a cell is pooled with, from few to many."""
 
     @cached_property
-    def pooled(self) -> NDArray[np.float32]:
-        """(n_cells, d): each cell by its evidence and that of its neighbours together."""
+    def pooled(self) -> list[NDArray[np.float32]]:
+        """(n_cells, d) for each size: each cell by its evidence and that of as many neighbours together."""
         assert self.evidence is not None
-        return (self.evidence.pooled(self.graph).cells @ self.axes).astype(np.float32)
+        graphs = nearest_graphs(self.around, self.sizes)
+        return [(self.evidence.pooled(graph).cells @ self.axes).astype(np.float32) for graph in graphs]
 
 
 def by_cells_alone(known: Seen, labels: Codes, new: Seen, n_classes: int, *, C: float, balance: float) -> Float:
     """Return log posteriors (n_new, n_classes) of regressions that see each cell for itself."""
-    return _regressions(known.alone, labels, new.alone, n_classes, C=C, balance=balance)
+    return _regressions(known.alone, labels, [new.alone], n_classes, C=C, balance=balance)
 
 
 def by_pooled_cells(known: Seen, labels: Codes, new: Seen, n_classes: int, *, C: float, balance: float) -> Float:
     """Return log posteriors (n_new, n_classes) of regressions that see each new cell together with its neighbours.
 
-    They learn from known cells alone and together with theirs: what holds at both resolutions is not a matter of noise.
+    They learn from known cells alone and together with few and many of theirs: what holds at all resolutions is not a
+    matter of noise. Of more than ``MOST_ROWS`` of these a random part is looked at, no fewer than there are cells.
     """
-    cells = np.concatenate([known.alone, known.pooled])
-    return _regressions(cells, np.tile(labels, 2), new.pooled, n_classes, C=C, balance=balance)
+    cells = np.concatenate([known.alone, *known.pooled])
+    labels = np.tile(labels, len(cells) // len(labels))
+    n_looked_at = max(MOST_ROWS, len(known.alone))
+    if len(cells) > n_looked_at:
+        rows = np.sort(np.random.default_rng(0).permutation(len(cells))[:n_looked_at])
+        cells, labels = cells[rows], labels[rows]
+    return _regressions(cells, labels, new.pooled, n_classes, C=C, balance=balance)
 
 
 def by_profiles(known: Seen, labels: Codes, new: Seen, n_classes: int, *, prior_weight: float) -> Float:
@@ -88,12 +103,19 @@ def by_profiles(known: Seen, labels: Codes, new: Seen, n_classes: int, *, prior_
     return log_softmax(scores + prior_weight * np.log(prior + FLOOR), axis=1)
 
 
-def _regressions(known: Float, labels: Codes, new: Float, n_classes: int, *, C: float, balance: float) -> Float:
-    """Return log posteriors (n_new, n_classes): the mean of those of cells as they are and of cells of unit length."""
+def _regressions(
+    known: Float, labels: Codes, views: Sequence[Float], n_classes: int, *, C: float, balance: float
+) -> Float:
+    """Return log posteriors (n_new, n_classes): the mean of those of cells as they are and of cells of unit length.
+
+    New cells may be seen in several ways, ``views`` (n_new, d) each; then it is the mean over these too.
+    """
     from sklearn.preprocessing import normalize
 
+    new = np.concatenate(views)
     members = [
         np.log(logistic_posteriors(a, labels, b, n_classes, C=C, balance=balance) + FLOOR)
         for a, b in ((known, new), (normalize(known), normalize(new)))
     ]
-    return log_softmax(np.mean(members, axis=0), axis=1)
+    mean = np.mean(members, axis=0).reshape(len(views), -1, n_classes).mean(axis=0)
+    return log_softmax(mean, axis=1)

@@ -34,13 +34,16 @@ class RobustRecipe:
     """Principal axes that are read; from 32 to 128 results are the same."""
     C: float = 1.0
     """Inverse ridge penalty of the logistic regressions, on unit-scale features."""
-    C_pooled: float = 0.25
-    """The same of those that learn from cells together with their neighbours too. These say the same up to 16 times
-    over; between 1 and 1/16, both of which were worse where studies differ."""
+    C_pooled: float = 0.0625
+    """The same of those that learn from cells together with their neighbours too: these say the same up to 64 times
+    over, and what four times the evidence says is shrunk four times as much."""
     balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
-    balance_pooled: float = 0.6
-    """The same of those that see cells with their neighbours, and of profiles: these are surer of rare types."""
+    balance_pooled: float = 1.0
+    """The same of those that see cells with their neighbours, and of profiles: these are sure of rare types, so that
+    all types weigh the same. A query of one type alone is not what the reference's proportions say."""
+    widths: tuple[int, ...] = (1, 2, 4)
+    """Neighbours that cells are pooled with, in multiples of ``n_neighbors``; never more than a tenth of the query."""
     worth: float = 0.08
     """Share of the held-out log loss that pooling has to take off for anything to join the regressions on cells alone:
     what fits the same study a little better need not carry over to another. Pooling took off .065 at most where all
@@ -70,7 +73,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     labels, n_classes = task.labels[reference], task.n_classes
     axes = principal_axes(task.X)[:, : recipe.n_dims]
-    known, asked = (_seen(task, cells, axes) for cells in (reference, query))
+    known, asked = (_seen(task, cells, axes, recipe) for cells in (reference, query))
     parts = _held_out(task, known, axes, recipe)
     there = _share_there(task)
     members = _members(recipe, there, with_evidence=known.evidence is not None)
@@ -110,9 +113,9 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     pooled = len(weights) > 1
     aligned, as_query = np.empty((len(task.X), axes.shape[1]), dtype=np.float32), np.array(known.alone)
     for cells, seen in ((reference, known), (query, asked)):
-        aligned[cells] = seen.pooled if pooled else seen.alone
+        aligned[cells] = seen.pooled[0] if pooled else seen.alone
     for part in parts:
-        as_query[part.new] = part.seen.pooled if pooled else part.seen.alone
+        as_query[part.new] = part.seen.pooled[0] if pooled else part.seen.alone
     history = {"temperature": temperature, "weights": weights}
     return Result(proba, aligned, history, as_query, scale(held_out, temperature))
 
@@ -131,10 +134,19 @@ def _members(recipe: RobustRecipe, share_there: float, *, with_evidence: bool) -
     return members
 
 
-def _seen(task: Task, cells: NDArray[np.intp], axes: Float) -> Seen:
+def _seen(task: Task, cells: NDArray[np.intp], axes: Float, recipe: RobustRecipe) -> Seen:
     """Return the cells of a domain."""
     of_cells = None if task.cells.evidence is None else task.cells.evidence.take(cells)
-    return Seen((task.X[cells] @ axes).astype(np.float32), of_cells, task.nearest[cells][:, cells], axes)
+    around = task.X if task.cells.around is None else task.cells.around
+    graph = task.nearest[cells][:, cells]
+    alone = (task.X[cells] @ axes).astype(np.float32)
+    return Seen(alone, of_cells, graph, axes, around[cells], _sizes(task, recipe))
+
+
+def _sizes(task: Task, recipe: RobustRecipe) -> tuple[int, ...]:
+    """Return how many neighbours cells are pooled with: as many as the query can give its cells, each once."""
+    n_query = int(task.query.sum())
+    return tuple(sorted({neighbors_among(n_query, width * task.n_neighbors) for width in recipe.widths}))
 
 
 @dataclass(frozen=True)
@@ -163,30 +175,27 @@ def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> lis
     """Return the parts in which reference cells are held out; none if there is but one."""
     reference = np.flatnonzero(~task.query)
     labels = task.labels[reference]
-    around = task.X if task.cells.around is None else task.cells.around
     evidence = task.cells.as_query
     alone = known.alone if evidence is None else (evidence.cells @ axes).astype(np.float32)
-    around_new = around[reference] if evidence is None else evidence.cells
+    around_new = known.around if evidence is None else evidence.cells
     if task.cells.around_as_query is not None:
         around_new = task.cells.around_as_query
     k = neighbors_among(int(task.query.sum()), task.n_neighbors)
     part = held_out_parts(task.labels, task.batch, recipe.n_folds)[reference]
-    parts, n_tried = [], 0
+    parts, n_tried, no_graph = [], 0, sp.csr_matrix((0, 0), dtype=np.float32)  # among known cells none is read
     for p in range(part.max() + 1) if part.any() else ():
         kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
         # Neighbours are looked for within each part, as they are within reference and query.
         of_kept, of_new = None, None
-        graph = sp.csr_matrix((len(kept), len(kept)), dtype=np.float32)
         chooses = n_tried < recipe.enough
         n_tried += len(new)
         if evidence is not None and known.evidence is not None:
             of_kept, of_new = known.evidence.take(kept), evidence.take(new)
-        if of_kept is not None and chooses:
-            graph = nearest_graph(around[reference[kept]], task.n_neighbors)
-        of_known = Seen(known.alone[kept], of_kept, graph, axes)
+        of_known = Seen(known.alone[kept], of_kept, no_graph, axes, known.around[kept], known.sizes)
         # A part that is smaller than the query has not as many cells that are as near.
+        sizes = tuple(sorted({neighbors_among(len(new), size) for size in known.sizes}))
         of_part = nearest_graph(around_new[new], min(k, neighbors_among(len(new), task.n_neighbors)))
-        seen = Seen(alone[new], of_new, of_part, axes)
+        seen = Seen(alone[new], of_new, of_part, axes, around_new[new], sizes)
         votes = _votes(of_known, labels[kept], seen, task)
         parts.append(_Part(kept, new, of_known, seen, votes, _share_there(task), chooses))
     return parts
