@@ -40,8 +40,10 @@ class RobustRecipe:
     balance: float = 0.4
     """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
     balance_pooled: float = 1.0
-    """The same of those that see cells with their neighbours, and of profiles: these are sure of rare types, so that
-    all types weigh the same. A query of one type alone is not what the reference's proportions say."""
+    """The same of those that see cells with their neighbours: these are sure of rare types, so that all types weigh
+    the same. A query of one type alone is not what the reference's proportions say."""
+    prior: float = 0.4
+    """Exponent of the types' shares of the reference, with which profiles begin: 0 for none."""
     widths: tuple[int, ...] = (1, 2, 4)
     """Neighbours that cells are pooled with, in multiples of ``n_neighbors``; never more than a tenth of the query."""
     worth: float = 0.08
@@ -130,7 +132,7 @@ def _members(recipe: RobustRecipe, share_there: float, *, with_evidence: bool) -
     if with_evidence and share_there == 1:
         members["pooled"] = partial(by_pooled_cells, C=recipe.C_pooled, balance=recipe.balance_pooled)
     if with_evidence and (share_there == 1 or share_there < VERY_FEW):
-        members["profiles"] = partial(by_profiles, prior_weight=1 - recipe.balance_pooled)
+        members["profiles"] = partial(by_profiles, prior_weight=recipe.prior)
     return members
 
 
