@@ -57,6 +57,11 @@ class AnnotationKeys:
         return self.key
 
 
+def base_rate(key: str) -> str:
+    """Return the column of ``.var`` with the peaks' base rates, of a cell embedding under ``key``."""
+    return f"{key}_rate"
+
+
 SEQUENCE = "sequence"
 CELL_EMBEDDING = "X_scllmda"
 UNASSIGNED = "Unassigned"

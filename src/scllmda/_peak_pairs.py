@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,8 +10,18 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from . import _logging as logg
-from ._anndata import require_unique_peaks
-from .genomics import best_overlaps, compare_with_chance, lift_over, peak_intervals, read_chains
+from ._anndata import require_peaks
+from ._genome_notes import contig_lengths, noted_build
+from .genomics import (
+    ACCEPTED_FORMS,
+    PeakPositions,
+    bare_contig,
+    best_overlaps,
+    compare_with_chance,
+    lift_over,
+    peak_positions,
+    read_chains,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,17 +33,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["sum", "best"]
 
-_BUILDS = {
-    "ncbi36": "hg18",
-    "grch37": "hg19",
-    "hs37d5": "hg19",
-    "grch38": "hg38",
-    "ncbim37": "mm9",
-    "mgscv37": "mm9",
-    "grcm38": "mm10",
-    "grcm39": "mm39",
-}
-_KNOWN_BUILD = re.compile("|".join([*_BUILDS, *sorted(set(_BUILDS.values()))]))
 _CHAIN = (
     "give pp.match_peaks the UCSC chain file that leads from the query's build to the reference's, as chain= "
     "(hg19ToHg38.over.chain.gz, say)"
@@ -117,8 +115,8 @@ def pair_peaks(
         msg = f"Found mode={mode!r}; expected one of {', '.join(map(repr, get_args(Mode)))}."
         raise ValueError(msg)
     chains = None if chain is None else read_chains(chain)
-    require_unique_peaks(query, "query")
-    require_unique_peaks(reference, "reference")
+    require_peaks(query, "query")
+    require_peaks(reference, "reference")
     try:
         if chains is None:
             _refuse_other_build(query, reference)
@@ -142,21 +140,35 @@ def pair_peaks(
 
 
 def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
-    genomes = query.uns.get("genome"), reference.uns.get("genome")
-    if all(isinstance(genome, str) for genome in genomes) and _build(genomes[0]) != _build(genomes[1]):
+    """Raise where both objects note their genome builds, and those differ; warn where it is not known whether."""
+    lengths = contig_lengths(query), contig_lengths(reference)
+    differ = [name for name in lengths[0] if lengths[1].get(name, lengths[0][name]) != lengths[0][name]]
+    if differ:
+        name = differ[0]
         msg = (
-            f"The query's peaks are of the genome build {genomes[0]!r} (.uns['genome']), the reference's of "
-            f"{genomes[1]!r}; expected the same. To lift the query over, {_CHAIN}. If one of the names is wrong, "
-            "correct it."
+            f"Contigs of the query and of the reference differ in length (first: {name!r}, {lengths[0][name]} and "
+            f"{lengths[1][name]} bp, by .uns['reference_sequences']); expected one genome build. To lift the query "
+            f"over, {_CHAIN}."
         )
         raise NotComparableError(msg)
-
-
-def _build(genome: str) -> str:
-    """Return the name UCSC gives to a build, also of one inside a longer name (GRCh38.p14), else the name itself."""
-    name = genome.strip().lower()
-    known = _KNOWN_BUILD.search(name)
-    return _BUILDS.get(known.group(), known.group()) if known else name
+    asked, known = noted_build(query, "query"), noted_build(reference, "reference")
+    if asked is None or known is None:
+        return
+    if asked.build is None or known.build is None:
+        if asked.text != known.text:
+            logg.warning(
+                f"The query's peaks are of the genome build {asked.text!r} ({asked.where}), the reference's of "
+                f"{known.text!r} ({known.where}). Not both are known here, so that the peaks decide whether they are "
+                "comparable. If they are of one build, write the same name to .uns['genome'] of both."
+            )
+        return
+    if asked.build != known.build:
+        msg = (
+            f"The query's peaks are of the genome build {asked.text!r} ({asked.where}), the reference's of "
+            f"{known.text!r} ({known.where}); expected the same. To lift the query over, {_CHAIN}. If one of the names "
+            "is wrong, correct it."
+        )
+        raise NotComparableError(msg)
 
 
 def _target_peaks(
@@ -170,30 +182,82 @@ def _target_peaks(
     n_shared = (by_name >= 0).sum()
     if chains is None and n_shared == len(reference) > 0:
         return by_name, {}
-    try:
-        intervals = peak_intervals(query), peak_intervals(reference)
-    except ValueError as error:
+    where = _positions(query, "query"), _positions(reference, "reference")
+    unknown = [what for what, found in zip(("query", "reference"), where, strict=True) if not len(found.rows)]
+    if unknown:
+        names = " and ".join(f"the {what}'s peaks" for what in unknown)
+        lost = f"{names} are no intervals. The query has {_look(query)}, the reference {_look(reference)}; expected "
+        lost += f"{ACCEPTED_FORMS}, or their positions in .var['chrom'], .var['start'] and .var['end']."
         if chains is not None:
-            raise
+            msg = f"Nothing can be lifted over: {lost}"
+            raise ValueError(msg)
         if n_shared == 0:
-            msg = f"The query's and the reference's peaks share no name, and cannot be compared by position. {error}"
-            raise NotComparableError(msg) from error
-        logg.warning(f"Matched by name only ({n_shared} names are shared), not by position. {error}")
+            msg = f"The query's and the reference's peaks share no name, and cannot be compared by position: {lost}"
+            raise NotComparableError(msg)
+        logg.warning(f"Matched by name only ({n_shared} names are shared), not by position: {lost}")
         return by_name, {}
+    intervals, rows = (where[0].intervals, where[1].intervals), where[0].rows
     looks = f"The query has {_look(query)}, the reference {_look(reference)}."
     if chains is None:
-        return _by_position(*intervals, min_overlap, mode, f"{looks} If they are of different genome builds, {_CHAIN}.")
-    advice = f"{looks} Check that the chain leads the right way: {_CHAIN}."
-    lifted, rows = lift_over(intervals[0], chains)
-    if len(rows) == 0:
-        contigs = ", ".join(np.unique(chains.source.chrom)[:3])
-        msg = f"None of the query's peaks can be lifted over, the chain leads from contigs such as {contigs}. {advice}"
-        raise ValueError(msg)
-    logg.info(f"    {len(rows)} of {len(query)} query peaks could be lifted over")
-    of_lifted, report = _by_position(lifted, intervals[1], min_overlap, mode, advice)
+        advice = _on_renaming(query, *intervals) or f"If they are of different genome builds, {_CHAIN}."
+        of_known, report = _by_position(*intervals, min_overlap, mode, f"{looks} {advice}")
+    else:
+        advice = f"{looks} Check that the chain leads the right way: {_CHAIN}."
+        lifted, there = lift_over(intervals[0], chains)
+        if len(there) == 0:
+            contigs = ", ".join(np.unique(chains.source.chrom)[:3])
+            msg = (
+                f"None of the query's peaks can be lifted over, the chain leads from contigs such as {contigs}. "
+                f"{advice}"
+            )
+            raise ValueError(msg)
+        logg.info(f"    {len(there)} of {len(query)} query peaks could be lifted over")
+        of_known, report = _by_position(lifted, intervals[1], min_overlap, mode, advice)
+        rows, report = rows[there], {**report, "n_lifted": len(there)}
     target = np.full(len(query), -1, dtype=np.int64)
-    target[rows] = of_lifted
-    return target, {**report, "n_lifted": len(rows)}
+    target[rows] = np.where(of_known >= 0, where[1].rows[of_known], -1)
+    return target, report
+
+
+def _positions(var: pd.DataFrame, what: str) -> PeakPositions:
+    """Return where the peaks of an object lie, and say what should be said of that."""
+    try:
+        found = peak_positions(var)
+    except ValueError as error:
+        msg = f"The {what}: {error}"
+        raise ValueError(msg) from error
+    for remark in found.remarks:
+        logg.warning(f"The {what}: {remark}")
+    return found
+
+
+def _on_renaming(query: pd.DataFrame, asked: Intervals, known: Intervals) -> str | None:
+    """Return advice on contigs that go by other names in the query; None if a contig of both has one name."""
+    mine, others = (sorted(set(np.unique(side.chrom).tolist())) for side in (asked, known))
+    if {bare_contig(name) for name in mine} & {bare_contig(name) for name in others}:
+        return None
+    found = f"No contig of the query ({', '.join(mine[:3])}) has the name of one of the reference's "
+    found += f"({', '.join(others[:3])})."
+    prefixes = _prefixes(mine, others)
+    if prefixes is None:
+        return f"{found} If they are of different genome builds, {_CHAIN}; if they are the same contigs, rename them."
+    holder = "query.var_names" if query.index.str.startswith(mine[0]).any() else "query.var['chrom']"
+    return (
+        f"{found} If they are the same contigs, rename them: "
+        f"{holder} = {holder}.str.replace({'^' + prefixes[0]!r}, {prefixes[1]!r}, regex=True)."
+    )
+
+
+def _prefixes(mine: list[str], others: list[str]) -> tuple[str, str] | None:
+    """Return what names of contigs begin with in one list, and in the other, where they end alike; None if none do."""
+    for name in mine:
+        for other in others:
+            short, long = sorted((name.lower(), other.lower()), key=len)
+            if long.endswith(short) and not long.removesuffix(short)[-1:].isdigit():
+                pairs = zip(reversed(name), reversed(other), strict=False)
+                n_same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(short))
+                return name[: len(name) - n_same], other[: len(other) - n_same]
+    return None
 
 
 def _by_position(

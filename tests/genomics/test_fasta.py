@@ -170,16 +170,6 @@ def test_absent_contigs_are_dropped(fasta: Path) -> None:
     assert kept.tolist() == [True, False, True, False, False]
 
 
-@pytest.mark.parametrize("missing", ["raise", "drop", "n"])
-@pytest.mark.parametrize("window", [None, 2])
-def test_wrong_build(fasta: Path, missing: str, window: int | None) -> None:
-    expected = (
-        r"1 of 2 peaks end after their contig \(first: 2:8-11, but the contig is 10 bp long\).*another genome build"
-    )
-    with pytest.raises(ValueError, match=expected):
-        fetch(fasta, ["chr1:0-3", "2:8-11"], missing=missing, window=window)
-
-
 def test_index_is_kept_beside_the_fasta(fasta: Path) -> None:
     fetch(fasta, ["chr1:0-3"])
     index = fasta.with_name("genome.fa.fai")
@@ -230,6 +220,13 @@ def test_home_folder(fasta: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("ACGT\n", "Cannot index"),
         (">chr1\nAC\n>chr1\nAC\n", "Duplicate key"),
         (">chr1\nAC\nACGT\nA\n", "not consistent"),
+        (">chr1\nAC\nACGT\n", "the lines of contig 'chr1' are not 2 bases long"),
+        (">chr1\nACGT\nAC\n\n\n\n", "without blank lines"),
+        (">chr1\nACGT\nA\n\nACGT\n", "without blank lines"),
+        (">chr1\nACGT\nACG\r\nACGT\n", "Cannot index"),
+        (">chr1\nACGT\n>chr2", "expected the header line of contig 'chr2' to end"),
+        (">chr1\rACGT\r", "expected the header line of contig 'chr1' to end"),
+        ("\x1f\x1f\x80\n", "Cannot index"),
     ],
 )
 def test_no_fasta(tmp_path: Path, content: str, expected: str) -> None:
@@ -238,6 +235,42 @@ def test_no_fasta(tmp_path: Path, content: str, expected: str) -> None:
     with pytest.raises(ValueError, match=expected) as error:
         fetch(path, ["chr1:0-1"])
     assert "Expected a FASTA with unique contig names" in str(error.value)
+
+
+@pytest.mark.parametrize("window", [None, 9])
+def test_every_code_of_a_nucleotide_is_read(tmp_path: Path, window: int | None) -> None:
+    codes = "ACGTURYSWKMBDHVNX-"
+    path = write_fasta(tmp_path / "genome.fa", {"chr1": codes + codes.lower()}, line=7)
+    known = ("ACGT" + "N" * 14) * 2
+    middle = slice(0, 36) if window is None else slice(14, 23)
+    assert fetch(path, ["chr1:0-36"], window=window) == [known[middle]]
+
+
+PROTEIN = "MEEPQSDPSVEPPLSQETFSDLWKLLPENNVLSPLPSQAMDDLMLSPDDIEQWFTEDPGPDEAPRMPEAA"
+
+
+@pytest.mark.parametrize("packed", [Path, gzipped])
+def test_proteins_are_refused(tmp_path: Path, packed: Callable[[Path], Path]) -> None:
+    path = packed(write_fasta(tmp_path / "proteins.fa", {"TP53": PROTEIN}))
+    with pytest.raises(ValueError, match=r"Found 'E' in TP53:0-70 of .*proteins\.fa.*not of proteins"):
+        fetch(path, ["TP53:36-38"])
+
+
+@pytest.mark.parametrize("letter", [*"EFILPQZJO*.?0 ", "\t", "\x00"])
+def test_what_is_no_nucleotide_is_refused_where_it_is_read(tmp_path: Path, letter: str) -> None:
+    bases = "ACGT" * 600
+    path = write_fasta(tmp_path / "genome.fa", {"chr1": bases[:2001] + letter + bases[2002:]}, line=2500)
+    assert fetch(path, ["chr1:1990-2001"]) == [bases[1990:2001]]
+    with pytest.raises(ValueError, match=r"in chr1:1990-2002 of .*genome\.fa.*; expected IUPAC codes"):
+        fetch(path, ["chr1:1990-2002"])
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_blanks_at_line_ends_are_refused(tmp_path: Path, blank: str, newline: str) -> None:
+    path = write_fasta(tmp_path / "genome.fa", GENOME, newline=blank + newline)
+    with pytest.raises(ValueError, match=r"in chr2:0-\d+ of .*genome\.fa.*take blanks out of one with sed"):
+        fetch(path, ["chr2:0-2"])
 
 
 @pytest.mark.parametrize("content", [b">chr1\nACGT\n", gzip.compress(b">chr1\nACGT\n" * 99, mtime=0)[:-9]])

@@ -8,10 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scllmda.genomics import Intervals, bare_contig, peak_intervals
+from scllmda.genomics import Intervals, bare_contig
 
 CONTIGS = st.sampled_from(
-    ["chr1", "1", "X", "chrM", "chr1_KI270706v1_random", "KI270706.1", "HLA-A", "scaffold_12", "GL-3_4.5", "chrUn-7"]
+    [
+        "chr1",
+        "1",
+        "X",
+        "chrM",
+        "chr1_KI270706v1_random",
+        "KI270706.1",
+        "HLA-A",
+        "scaffold_12",
+        "GL-3_4.5",
+        "chrUn-7",
+        "HLA-DRB1*15:01:01:01",
+    ]
 )
 POSITIONS = st.tuples(CONTIGS, st.integers(0, 10**10), st.integers(1, 10**6)).map(lambda p: (p[0], p[1], p[1] + p[2]))
 FORMS = ["{}:{}-{}", "{}-{}-{}", "{}_{}_{}", "{}:{:,}-{:,}", "{}-{:,}-{:,}", "{}_{:,}_{:,}"]
@@ -33,7 +45,6 @@ def test_names_in_every_form_are_read(peaks: list[tuple[tuple[str, int, int], st
 @pytest.mark.parametrize(
     "name",
     [
-        "atac:chr1:1-2",
         "chr1",
         "chr1:1",
         "chr1:-1-2",
@@ -87,27 +98,33 @@ def test_no_intervals() -> None:
     assert len(Intervals.from_names([])) == len(Intervals.from_names([]).names()) == 0
 
 
-@pytest.mark.parametrize("column", ["chrom", "chr", "seqnames"])
-def test_columns_come_before_names(column: str) -> None:
-    var = pd.DataFrame(
-        {column: pd.Categorical(["2", "X"]), "start": pd.array([1, 5], dtype="Int64"), "end": ["3", "9"]},
-        index=["chr1:7-8", "peak2"],
-    )
-    assert peak_intervals(var).names().tolist() == ["2:1-3", "X:5-9"]
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chr1-1e+05-100500", "chr1:100000-100500"),
+        ("chr1:99500-1e5", "chr1:99500-100000"),
+        ("chr1_1.5E+06_1500600", "chr1:1500000-1500600"),
+        ("HLA-DRB1*15:01:01:01:100-600", "HLA-DRB1*15:01:01:01:100-600"),
+        ("atac:chr1:1-2", "atac:chr1:1-2"),
+    ],
+)
+def test_names_of_r_and_contigs_with_colons(name: str, expected: str) -> None:
+    assert Intervals.from_names([name]).names().tolist() == [expected]
 
 
-def test_names_if_a_column_is_absent() -> None:
-    var = pd.DataFrame({"chrom": ["chr2"], "start": [1]}, index=["chr1:7-8"])
-    assert peak_intervals(var).names().tolist() == ["chr1:7-8"]
+@pytest.mark.parametrize("name", ["chr1-1.23e+01-50", "chr1-1e+100-50"])
+def test_powers_that_are_no_positions(name: str) -> None:
+    with pytest.raises(ValueError, match="1 of 1 peak names are no intervals"):
+        Intervals.from_names([name])
 
 
 @pytest.mark.parametrize("bad", ["one", 1.5, np.nan, np.inf])
 @pytest.mark.parametrize("column", ["start", "end"])
 def test_positions_that_are_no_whole_numbers(column: str, bad: object) -> None:
-    var = pd.DataFrame({"chrom": ["chr1"] * 2, "start": [1, 2], "end": [3, 4]}).astype({column: object})
-    var.loc[1, column] = bad
+    positions: dict[str, list[object]] = {"start": [1, 2], "end": [3, 4]}
+    positions[column][1] = bad
     with pytest.raises(ValueError, match=rf"1 of 2 values of '{column}' are no whole numbers .*Convert the column"):
-        peak_intervals(var)
+        Intervals.from_columns(["chr1"] * 2, **positions)
 
 
 def test_missing_contigs() -> None:

@@ -49,7 +49,7 @@ def test_holds_what_others_need_and_nothing_else(fitted: AnnData) -> None:
         ("uns", "X_scllmda"),
         ("uns", "genome"),
     }
-    assert set(portable.var) == {"chrom", "start", "end"}
+    assert set(portable.var) == {"chrom", "start", "end", "X_scllmda_rate"}
     k = len(fitted.uns["X_scllmda"]["cell_gram"])
     for name in ("obsm", "varm"):
         whole, kept = getattr(fitted, name)["X_scllmda"], getattr(portable, name)["X_scllmda"]
@@ -67,7 +67,7 @@ def test_shares_nothing_with_its_source(fitted: AnnData) -> None:
     portable = sl.get.portable_reference(fitted)
     portable.obsm["X_scllmda"][:] = 0
     portable.varm["X_scllmda"][:] = 0
-    portable.uns["X_scllmda"]["rate"][:] = 0
+    portable.var["X_scllmda_rate"] = 0
     portable.uns["X_scllmda"]["prior"]["weights"][:] = 0
     portable.obs["cell_type"] = "B"
     assert added(before, snapshot(fitted)) == set()

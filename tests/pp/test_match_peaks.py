@@ -84,7 +84,7 @@ def test_a_query_peak_is_matched_once(reference: AnnData) -> None:
 
 @pytest.mark.parametrize("mode", ["sum", "best"])
 def test_equal_names_need_no_comparison(reference: AnnData, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("scllmda._peak_pairs.peak_intervals")
+    monkeypatch.delattr("scllmda._peak_pairs.peak_positions")
     matched = match_peaks(on(REFERENCE[::-1]), reference, mode=mode)
     assert matched.X.toarray().tolist() == [[3, 2, 1], [6, 5, 4]]
     assert not {"expected_by_chance", "n_lifted"} & set(matched.uns["match_peaks"])
@@ -175,11 +175,80 @@ def test_order_of_the_query_does_not_matter(reference: AnnData) -> None:
 
 
 def test_features_that_are_no_intervals(warnings: list[str]) -> None:
-    matched = match_peaks(on(["CD4", "GATA1", "chr1:0-5"]), on(["GATA1", "MS4A1"]))
+    matched = match_peaks(on(["CD4", "GATA1", "CD8A"]), on(["GATA1", "MS4A1"]))
     assert matched.X.toarray().tolist() == [[2, 0], [5, 0]]
     assert matched.var["matched"].tolist() == [True, False]
     assert len(warnings) == 1
     assert warnings[0].startswith("Matched by name only (1 names are shared)")
+
+
+@pytest.mark.parametrize("which", ["query", "reference"])
+def test_genes_among_the_peaks(reference: AnnData, which: str) -> None:
+    genes = on(["CD4", "chr1:0-200", "chr1:300-400"])
+    query, known = (genes, reference) if which == "query" else (on(REFERENCE[:2]), genes)
+    expected = rf"The {which}: 1 of 3 peaks are no intervals by their names \(first: 'CD4'\).*leave them out"
+    with pytest.raises(ValueError, match=expected):
+        match_peaks(query, known)
+    kept = genes[:, genes.var_names.str.contains(r"[:_-][0-9]+[-_][0-9]+$")].copy()
+    pair = (kept, reference) if which == "query" else (query, kept)
+    assert match_peaks(*pair).uns["match_peaks"]["n_matched_query"] == 2
+
+
+@pytest.mark.parametrize("which", ["query", "reference"])
+@pytest.mark.parametrize("bad", ["chr1-443-943.1", "chr1:500-500", "GATA1"])
+def test_an_odd_name_among_many_is_left_out(which: str, bad: str, warnings: list[str]) -> None:
+    names = [f"chr1:{1000 * i}-{1000 * i + 500}" for i in range(30)]
+    odd, others = [*names[:7], bad, *names[8:]], [f"chr1-{1000 * i + 10}-{1000 * i + 510}" for i in range(30)]
+    matched = match_peaks(on(odd), on(others)) if which == "query" else match_peaks(on(others), on(odd))
+    assert matched.uns["match_peaks"]["n_matched_query"] == 29
+    assert np.flatnonzero(~matched.var["matched"]).tolist() == [7]
+    assert [w for w in warnings if w.startswith(f"The {which}: 1 of 30 peaks are no intervals")] == warnings
+
+
+def test_columns_of_the_nearest_gene(reference: AnnData, warnings: list[str]) -> None:
+    query = on([name.replace(":", "-") for name in REFERENCE])
+    query.var["chr"], query.var["start"], query.var["end"] = "chr1", [7000, 8000, 9000], [7100, 8100, 9100]
+    matched = match_peaks(query, reference)
+    assert matched.X.toarray().tolist() == query.X.tolist()
+    assert "3 of 3 peaks lie elsewhere by the columns .var['chr']" in warnings[0]
+    query.var = query.var.drop(columns=["chr", "start", "end"])
+    warnings.clear()
+    assert match_peaks(query, reference).X.toarray().tolist() == matched.X.toarray().tolist()
+    assert warnings == []
+
+
+@pytest.mark.parametrize("form", ["GRCh38_{}", "Chr{}", "hg38.chr{}"])
+def test_contigs_by_other_names(reference: AnnData, form: str) -> None:
+    query = on([form.format(name.removeprefix("chr") if "hr{" in form else name) for name in REFERENCE])
+    with pytest.raises(ValueError, match=r"No contig of the query .*rename them: query\.var_names = ") as error:
+        match_peaks(query, reference)
+    mend = str(error.value).split("rename them: ")[1].rstrip(".")
+    exec(mend, {"query": query})
+    assert match_peaks(query, reference).uns["match_peaks"]["n_matched_query"] == 3
+
+
+def test_contigs_in_a_column_by_other_names(reference: AnnData) -> None:
+    query = on(["a", "b", "c"])
+    query.var["chrom"] = [f"GRCh38_{name.split(':')[0]}" for name in REFERENCE]
+    for column, part in (("start", 0), ("end", 1)):
+        query.var[column] = [int(name.split(":")[1].split("-")[part]) for name in REFERENCE]
+    with pytest.raises(ValueError, match="No contig of the query") as error:
+        match_peaks(query, reference)
+    exec(str(error.value).split("rename them: ")[1].rstrip("."), {"query": query})
+    assert match_peaks(query, reference).uns["match_peaks"]["n_matched_query"] == 3
+
+
+def test_features_of_other_types(reference: AnnData) -> None:
+    query = on(["CD4", *REFERENCE[:2]])
+    query.var["feature_types"] = ["Gene Expression", "Peaks", "Peaks"]
+    with pytest.raises(ValueError, match=r"1 of 3 features of the query are no peaks.*'Gene Expression'"):
+        match_peaks(query, reference)
+    kept = query[:, query.var["feature_types"] == "Peaks"].copy()
+    assert match_peaks(kept, reference).uns["match_peaks"]["n_matched_query"] == 2
+    # A column of another meaning is no matter.
+    query.var["feature_types"] = "distal"
+    query.var_names = REFERENCE
+    assert match_peaks(query, reference).uns["match_peaks"]["n_matched_query"] == 3
 
 
 def test_all_names_shared_need_no_intervals(warnings: list[str]) -> None:
@@ -188,7 +257,9 @@ def test_all_names_shared_need_no_intervals(warnings: list[str]) -> None:
 
 
 def test_nothing_shared_and_no_intervals() -> None:
-    with pytest.raises(ValueError, match=r"share no name, and cannot be compared by position\. 1 of 1 peak names"):
+    with pytest.raises(
+        ValueError, match=r"share no name, and cannot be compared by position: the query's peaks are no intervals"
+    ):
         match_peaks(on(["CD4"]), on(REFERENCE))
 
 
@@ -297,7 +368,7 @@ def test_nothing_matched_after_lift_over(chain: Path) -> None:
 
 
 def test_lift_over_needs_intervals(chain: Path) -> None:
-    with pytest.raises(ValueError, match="1 of 1 peak names are no intervals"):
+    with pytest.raises(ValueError, match="the query's peaks and the reference's peaks are no intervals"):
         match_peaks(on(["CD4"]), on(["CD4"]), chain=chain)
 
 
@@ -335,7 +406,7 @@ def test_genomes(reference: AnnData, chain: Path, genomes: tuple[object, object]
     if not is_refused:
         assert match_peaks(query, reference).uns["genome"] == genomes[0]
         return
-    expected = f"genome build '{genomes[0]}' .*the reference's of '{genomes[1]}'; expected the same.*as chain="
+    expected = f"genome build '{genomes[0]}' .*the reference's of '{genomes[1]}' .*; expected the same.*as chain="
     with pytest.raises(ValueError, match=expected):
         match_peaks(query, reference)
     with pytest.raises(ValueError, match="No query peak overlaps"):

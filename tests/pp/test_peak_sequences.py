@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -206,7 +207,7 @@ def test_warns_if_most_sequences_are_unknown(adata: AnnData, fasta: Path, monkey
 
 def test_peaks_that_are_no_intervals(adata: AnnData, fasta: Path) -> None:
     adata.var_names = ["GATA1", "chr1:0-3", "CD4"]
-    with pytest.raises(ValueError, match=r"2 of 3 peak names are no intervals \(first: 'GATA1', 'CD4'\)"):
+    with pytest.raises(ValueError, match=r"2 of 3 peaks are no intervals by their names \(first: 'GATA1', 'CD4'\)"):
         peak_sequences(adata, fasta)
 
 
@@ -231,11 +232,40 @@ def test_real_sequences(shared_data: Path, data: str, genome: str) -> None:
     assert all(ours == theirs for ours, theirs in known)
 
 
+@pytest.mark.parametrize("missing", ["raise", "drop", "n"])
+def test_a_peak_past_the_end_of_its_contig_is_kept(fasta: Path, missing: str) -> None:
+    adata = AnnData(np.ones((1, 3)), var=pd.DataFrame(index=["chr1:0-4", "chr2:2-9", "chr2:1-3"]))
+    peak_sequences(adata, fasta, missing=missing)
+    assert adata.var["sequence"].tolist() == ["ACGT", "TGGNNNN", "TT"]
+
+
+def test_a_genome_replaced_by_an_older_one_is_read_as_it_is(adata: AnnData, fasta: Path) -> None:
+    peak_sequences(adata, fasta, missing="n")
+    fasta.write_text(">chr1 another release\nTTGCA\n>chr2\nCAtgT\n")
+    os.utime(fasta, (1_000_000_000, 1_000_000_000))
+    peak_sequences(adata, fasta, missing="n")
+    assert adata.var["sequence"].tolist() == ["TTGC", "NNN", "TG"]
+
+
 def test_without_a_key_the_fit_is_checked_and_nothing_stored(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(">chr1\nACGTACGT\n")
     adata = AnnData(np.ones((1, 1)), var=pd.DataFrame(index=["chr1:0-3"]))
     peak_sequences(adata, tmp_path / "genome.fa", key_added=None)
     assert list(adata.var) == []
-    beyond = AnnData(np.ones((1, 1)), var=pd.DataFrame(index=["chr1:0-30"]))
+    beyond = AnnData(np.ones((1, 1)), var=pd.DataFrame(index=["chr1:9-30"]))
     with pytest.raises(ValueError, match="build"):
         peak_sequences(beyond, tmp_path / "genome.fa", key_added=None)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("missing", ["raise", "drop", "n"])
+def test_an_odd_name_is_left_without_a_base(fasta: Path, missing: str, window: int | None) -> None:
+    names = [*[f"chr1:{i % 3}-{i % 3 + 2 + i // 3}" for i in range(9)], "chr1-0-3.1", "chr2:0-4"]
+    adata = AnnData(np.ones((2, 11), dtype=np.float32), var=pd.DataFrame(index=names))
+    known = adata[:, [i for i in range(11) if i != 9]].copy()
+    peak_sequences(adata, fasta, missing=missing, window=window)
+    peak_sequences(known, fasta, missing=missing, window=window)
+    assert adata.var.loc[known.var_names, "sequence"].tolist() == known.var["sequence"].tolist()
+    assert adata.n_vars == (10 if missing == "drop" else 11)
+    if missing != "drop":
+        assert adata.var.loc["chr1-0-3.1", "sequence"] == "N" * (window or 1)

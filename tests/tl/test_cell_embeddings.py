@@ -14,8 +14,8 @@ from tests._objects import added, assert_same, pair, snapshot, together, with_X
 
 import scllmda as sl
 
-DECODER = {"params", "rate", "cell_covariance", "peak_covariance", "cell_gram"}
-SLOTS = {("obsm", "X_scllmda"), ("varm", "X_scllmda"), ("uns", "X_scllmda")}
+DECODER = {"params", "cell_covariance", "peak_covariance", "cell_gram"}
+SLOTS = {("obsm", "X_scllmda"), ("varm", "X_scllmda"), ("var", "X_scllmda_rate"), ("uns", "X_scllmda")}
 PUBLISHED = {"recipe": "published", "n_epochs": 3}
 
 
@@ -56,8 +56,7 @@ class TestDefaultRecipe:
         assert (W.shape, B.shape) == ((150, 16), (800, 16))
         assert (W.dtype, B.dtype) == (np.float32, np.float32)
         assert set(uns) == DECODER
-        assert uns["rate"].shape == (800,)
-        assert uns["rate"].sum() == pytest.approx(1)
+        assert adata.var["X_scllmda_rate"].sum() == pytest.approx(1)
         for name in ("cell_covariance", "peak_covariance", "cell_gram"):
             assert uns[name].shape == (16, 16)
             np.testing.assert_allclose(uns[name], uns[name].T, atol=1e-6 * np.abs(uns[name]).max())
@@ -66,7 +65,7 @@ class TestDefaultRecipe:
 
     def test_loadings_are_orthonormal_under_the_base_rates(self, with_peaks: AnnData) -> None:
         adata = embedded(with_peaks)
-        B, rate = adata.varm["X_scllmda"].astype(float), adata.uns["X_scllmda"]["rate"].astype(float)
+        B, rate = adata.varm["X_scllmda"].astype(float), adata.var["X_scllmda_rate"].to_numpy(float)
         supported = B.any(axis=0)
         assert supported[:2].all()
         np.testing.assert_allclose(B.T @ (rate[:, None] * B), np.diag(supported), atol=1e-3)
@@ -145,13 +144,15 @@ class TestDefaultRecipe:
         adata.X = -adata.X
         found = embedded(MuData({"peaks": adata}), layer="counts", key_added="mine", mod="peaks")["peaks"]
         assert_same(found.obsm["mine"], expected)
-        assert {("obsm", "mine"), ("varm", "mine"), ("uns", "mine")} == added(snapshot(adata), snapshot(found))
+        assert {("obsm", "mine"), ("varm", "mine"), ("var", "mine_rate"), ("uns", "mine")} == added(
+            snapshot(adata), snapshot(found)
+        )
 
     def test_peaks_closed_in_one_domain_are_no_evidence(self) -> None:
         adata = half_measured()
         found = embedded(adata, domain_key="platform")
         assert not found.varm["X_scllmda"][:20].any()
-        assert not found.uns["X_scllmda"]["rate"][:20].any()
+        assert not found.var["X_scllmda_rate"][:20].any()
         expected = embedded(adata[:, 20:], domain_key="platform").obsm["X_scllmda"]
         # Axes of next to no weight may be turned.
         W, exact = found.obsm["X_scllmda"], expected
@@ -163,7 +164,7 @@ class TestDefaultRecipe:
         found = embedded(adata, domain_key="platform", domain_peaks="union")
         assert found.uns["X_scllmda"]["params"]["domain_peaks"] == "union"
         assert found.varm["X_scllmda"][:20].any(axis=1).all()
-        assert (found.uns["X_scllmda"]["rate"][:20] > 0).all()
+        assert (found.var["X_scllmda_rate"][:20] > 0).all()
         W, is_reference = found.obsm["X_scllmda"], (adata.obs["platform"] == "reference").to_numpy()
         naive = embedded(adata).obsm["X_scllmda"]
 
@@ -247,7 +248,7 @@ class TestPublishedRecipe:
     def test_slots(self, with_peaks: AnnData) -> None:
         adata = with_peaks.copy()
         sl.tl.cell_embeddings(adata, n_latent=16, **PUBLISHED)
-        assert added(snapshot(with_peaks), snapshot(adata)) == SLOTS
+        assert added(snapshot(with_peaks), snapshot(adata)) == SLOTS - {("var", "X_scllmda_rate")}
         assert adata.obsm["X_scllmda"].shape == (150, 16)
         assert adata.varm["X_scllmda"].shape == (800, 16)
         uns = adata.uns["X_scllmda"]

@@ -54,6 +54,15 @@ def fit(reference: AnnData, **options: Any) -> AnnData:
     return sl.tl.cell_embeddings(reference, **{"n_latent": 16, "copy": True, **options})
 
 
+def rename(adata: AnnData, *, chrom: str | None = None, by: int = 0) -> None:
+    """Move peaks to another contig, or along their own."""
+    if chrom is not None:
+        adata.var["chrom"] = chrom
+    adata.var[["start", "end"]] += by
+    places = adata.var[["chrom", "start", "end"]].astype(str)
+    adata.var_names = places["chrom"] + ":" + places["start"] + "-" + places["end"]
+
+
 def mapped(query: Any, reference: Any, **options: Any) -> Any:
     return sl.tl.map_cells(query, reference, **{"copy": True, **options})
 
@@ -333,7 +342,7 @@ class TestPeaks:
     def test_none_shared_but_sequence(self, with_sequence: tuple[AnnData, AnnData]) -> None:
         reference, query = with_sequence
         elsewhere = query.copy()
-        elsewhere.var["chrom"] = "chrX"
+        rename(elsewhere, chrom="chrX")
         found = mapped(elsewhere, reference)
         coverage = found.uns["X_scllmda"]["coverage"]
         assert (coverage["n_matched_query"], coverage["n_own"]) == (0, 800)
@@ -349,7 +358,7 @@ class TestPeaks:
     def test_lifted_over(self, with_sequence: tuple[AnnData, AnnData], tmp_path: Path) -> None:
         reference, query = (adata.copy() for adata in with_sequence)
         expected = mapped(query, reference)
-        query.var[["start", "end"]] += 5000
+        rename(query, by=5000)
         reference.uns["genome"], query.uns["genome"] = "hg38", "hg19"
         size = int(query.var["end"].max())
         path = tmp_path / "back.chain"
@@ -393,9 +402,24 @@ class TestErrors:
         self.check(query, reference, KeyError, "reference is not fitted.* a decoder")
 
     def test_subset_after_fitting(self, fitted: AnnData) -> None:
-        self.check(pair()[1], fitted[:, 10:].copy(), ValueError, "fitted to 800 peaks.*has 790 .*Was it subset")
-        cells = fitted[:20].copy()
-        assert mapped(pair()[1], cells).obsm["X_scllmda"].any()
+        """What belongs to a peak follows it: dropping peaks of the reference is like dropping the query's."""
+        query, kept = pair()[0], np.r_[10:300, 310:800]
+        expected = mapped(query[:, kept].copy(), fitted).obsm["X_scllmda"]
+        np.testing.assert_allclose(mapped(query, fitted[:, kept].copy()).obsm["X_scllmda"], expected, atol=1e-5)
+        assert_same(mapped(query, fitted[:20].copy()).obsm["X_scllmda"], mapped(query, fitted).obsm["X_scllmda"])
+
+    def test_sorted_after_fitting(self, fitted: AnnData, expected: AnnData) -> None:
+        order = np.random.default_rng(0).permutation(fitted.n_vars)
+        found = mapped(pair()[1], fitted[:, order].copy())
+        np.testing.assert_allclose(found.obsm["X_scllmda"], expected.obsm["X_scllmda"], atol=1e-5)
+
+    def test_rates_that_were_lost(self, fitted: AnnData) -> None:
+        joined = fitted.copy()
+        joined.var.iloc[3, joined.var.columns.get_loc("X_scllmda_rate")] = np.nan
+        self.check(pair()[1], joined, ValueError, "holds NaN .*as after joining.*again")
+        of_0_1 = fitted.copy()
+        of_0_1.uns["X_scllmda"]["rate"] = of_0_1.var.pop("X_scllmda_rate").to_numpy()
+        self.check(pair()[1], of_0_1, KeyError, "if it was fitted by scllmda 0.1")
 
     def test_counts(self, fitted: AnnData) -> None:
         query = pair()[1]
@@ -409,7 +433,7 @@ class TestErrors:
 
     def test_no_shared_peak_and_no_sequence(self, fitted: AnnData, with_sequence: tuple[AnnData, AnnData]) -> None:
         query = with_sequence[1].copy()
-        query.var["chrom"] = "chrX"
+        rename(query, chrom="chrX")
         # One of them alone knows sequences.
         self.check(query, fitted, ValueError, "No query peak overlaps .*genome builds")
         self.check(with_X(query, query.X), with_sequence[0], ValueError, "No query peak overlaps .*genome builds")
@@ -417,7 +441,9 @@ class TestErrors:
     def test_another_build(self, fitted: AnnData) -> None:
         reference, query = fitted.copy(), pair()[1]
         reference.uns["genome"], query.uns["genome"] = "hg38", "hg19"
-        self.check(query, reference, ValueError, "build 'hg19'.*the reference's of 'hg38'; expected the same.*chain=")
+        self.check(
+            query, reference, ValueError, "build 'hg19'.*the reference's of 'hg38' .*; expected the same.*chain="
+        )
 
     def test_repeated_peaks(self, fitted: AnnData) -> None:
         query = pair()[1]

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 ACCEPTED_FORMS = "chr1:100-200, chr1-100-200 or chr1_100_200"
 
-_POSITION = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,12})"
+# R writes 100000 as 1e+05.
+_POSITION = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9](?:\.[0-9]{1,11})?[eE]\+?[0-9]{1,2}|[0-9]{1,12})"
 _COORDINATES = rf":{_POSITION}-{_POSITION}|-{_POSITION}-{_POSITION}|_{_POSITION}_{_POSITION}"
-# A colon ends the contig, so that "atac:chr1:1-2" is no interval.
-_NAME = rf"^(?P<chrom>[^:\s]*[^:\s_-])(?P<coordinates>{_COORDINATES})$"
-_CHROM_COLUMNS = ("chrom", "chr", "seqnames")
+# The last colon ends the contig: those of HLA genes hold some themselves.
+_NAME = rf"^(?P<chrom>\S*[^:\s_-])(?P<coordinates>{_COORDINATES})$"
+_ENDS = rf"({_POSITION})[-_]({_POSITION})$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,8 @@ class Intervals:
         Parameters
         ----------
         names
-            ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``; the contig may itself hold ``_``, ``-`` or ``.``,
-            the numbers may be grouped by commas.
+            ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``; the contig may itself hold ``_``, ``-``, ``.`` or
+            ``:``, the numbers may be grouped by commas, or be written as R does (``1e+05``).
 
         Raises
         ------
@@ -87,17 +88,16 @@ class Intervals:
             Some names are no intervals.
         """
         given = pd.Series(np.asarray(names), dtype="string")
-        parts = given.str.extract(_NAME)
-        bad = parts["chrom"].isna()
+        chrom, start, end = positions_in_names(given)
+        bad = chrom.isna().to_numpy()
         if bad.any():
             msg = (
-                f"{bad.sum()} of {len(given)} peak names are no intervals (first: {_first(given[bad])}); "
+                f"{bad.sum()} of {len(given)} peak names are no intervals (first: {first_of(given[bad])}); "
                 f"expected {ACCEPTED_FORMS}. Rename the peaks, or put their positions in .var['chrom'], "
                 ".var['start'] and .var['end']."
             )
             raise ValueError(msg)
-        positions = parts["coordinates"].str.replace(",", "").str.extract(r"([0-9]+).([0-9]+)$").astype("int64")
-        return cls(_text(parts["chrom"]), positions[0].to_numpy(np.int64), positions[1].to_numpy(np.int64))
+        return cls(as_text(chrom), start.astype(np.int64), end.astype(np.int64))
 
     @classmethod
     def from_columns(cls, chrom: npt.ArrayLike, start: npt.ArrayLike, end: npt.ArrayLike) -> Self:
@@ -121,7 +121,7 @@ class Intervals:
         if missing.any():
             msg = f"{missing.sum()} of {len(missing)} peaks have no contig; expected one for each, such as 'chr1'."
             raise ValueError(msg)
-        return cls(_text(chrom), _whole_numbers(start, "start"), _whole_numbers(end, "end"))
+        return cls(as_text(chrom), _whole_numbers(start, "start"), _whole_numbers(end, "end"))
 
     def names(self) -> npt.NDArray[np.str_]:
         """Return the names ``chrom:start-end``, shape (n,)."""
@@ -132,26 +132,6 @@ class Intervals:
         if bad.any():
             msg = f"{bad.sum()} of {len(self)} intervals {found} (first: {self.names()[bad][0]}); expected {expected}."
             raise ValueError(msg)
-
-
-def peak_intervals(var: pd.DataFrame) -> Intervals:
-    """Return the intervals of the peaks of ``.var``.
-
-    Parameters
-    ----------
-    var
-        Peaks. Taken from the columns ``chrom`` (or ``chr``, ``seqnames``), ``start`` and ``end`` (0-based, half-open)
-        if all are there, else from the index, see :meth:`Intervals.from_names`.
-
-    Raises
-    ------
-    ValueError
-        The columns hold no positions, or the index no interval names.
-    """
-    chrom = next((column for column in _CHROM_COLUMNS if column in var), None)
-    if chrom is not None and "start" in var and "end" in var:
-        return Intervals.from_columns(var[chrom], var["start"], var["end"])
-    return Intervals.from_names(var.index)
 
 
 def bare_contig(name: str) -> str:
@@ -165,22 +145,44 @@ def bare_contig(name: str) -> str:
     return "MT" if bare == "M" else bare
 
 
-def _text(values: npt.ArrayLike) -> npt.NDArray[np.str_]:
+def positions_in_names(names: pd.Series) -> tuple[pd.Series, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return contig, start and end that each name holds; missing where it holds none, or positions that are not whole.
+
+    Parameters
+    ----------
+    names
+        (n,) of dtype "string".
+    """
+    parts = names.str.extract(_NAME)
+    ends = parts["coordinates"].str.extract(_ENDS)
+    start, end = (whole_or_nan(ends[column].str.replace(",", "")) for column in (0, 1))
+    return parts["chrom"].where(~np.isnan(start) & ~np.isnan(end)), start, end
+
+
+def whole_or_nan(values: pd.Series) -> npt.NDArray[np.float64]:
+    """Return numbers, NaN where a value is not a whole one."""
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.isfinite(numbers) & (numbers == np.floor(numbers)), numbers, np.nan)
+
+
+def as_text(values: npt.ArrayLike) -> npt.NDArray[np.str_]:
+    """Return values as text."""
     return np.asarray(np.asarray(values, dtype=object), dtype=np.str_)
+
+
+def first_of(values: pd.Series[Any], n: int = 3) -> str:
+    """Return the first few values, for a message."""
+    return ", ".join(repr(value) for value in values.iloc[:n])
 
 
 def _whole_numbers(values: npt.ArrayLike, column: str) -> npt.NDArray[np.int64]:
     given = pd.Series(np.asarray(values))
-    numbers = pd.to_numeric(given, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    bad = ~np.isfinite(numbers) | (numbers != np.floor(numbers))
+    numbers = whole_or_nan(given)
+    bad = np.isnan(numbers)
     if bad.any():
         msg = (
-            f"{bad.sum()} of {len(given)} values of {column!r} are no whole numbers (first: {_first(given[bad])}); "
+            f"{bad.sum()} of {len(given)} values of {column!r} are no whole numbers (first: {first_of(given[bad])}); "
             "expected positions in base pairs. Convert the column, or drop it to use the peak names."
         )
         raise ValueError(msg)
     return numbers.astype(np.int64)
-
-
-def _first(values: pd.Series[Any], n: int = 3) -> str:
-    return ", ".join(repr(value) for value in values.iloc[:n])

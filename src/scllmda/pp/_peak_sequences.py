@@ -5,17 +5,17 @@ from __future__ import annotations
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pandas as pd
 
 from .. import _logging as logg
 from .._anndata import resolve, write_slots
 from .._keys import SEQUENCE
-from ..genomics import fetch_sequences, peak_intervals
+from ..genomics import ACCEPTED_FORMS, fetch_sequences, peak_positions
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    import numpy as np
     import numpy.typing as npt
     from anndata import AnnData
     from mudata import MuData
@@ -43,7 +43,11 @@ def peak_sequences(
 
     Peaks are read from ``.var["chrom"]`` (or ``"chr"``, ``"seqnames"``), ``.var["start"]`` and ``.var["end"]``, 0-based
     and half-open, if all are there, else from ``.var_names`` such as ``chr1:100-200``. ``chr1`` finds ``1`` in the
-    FASTA, and the other way round.
+    FASTA, and the other way round. Peaks of which it is not known where they lie are left without a known base, or
+    dropped, with a warning (see :func:`scllmda.genomics.peak_positions`).
+
+    A few peaks that start inside their contig and end after it, as where peaks were widened, get N beyond its end and
+    are warned about: at most 1 % of the peaks, or one.
 
     Parameters
     ----------
@@ -51,9 +55,9 @@ def peak_sequences(
         Cells × peaks, or a MuData with the modality ``mod``.
     genome
         Path of the FASTA of the genome build that the peaks were called on (plain, gzipped or bgzipped; a compressed
-        one is unpacked into a temporary folder at each call), or an object whose ``.fasta`` is that path, such as
-        ``snapatac2.genome.hg38``. ``None`` takes ``.uns["files"]["genome"]``, where ``muon.atac.tl.locate_genome``
-        writes it.
+        one is unpacked into a temporary folder at each call; the ``.fai`` of a plain one is used if it fits the file,
+        and made again if not), or an object whose ``.fasta`` is that path, such as ``snapatac2.genome.hg38``. ``None``
+        takes ``.uns["files"]["genome"]``, where ``muon.atac.tl.locate_genome`` writes it.
     window
         Width in base pairs of the sequences, centred on ``(start + end) // 2``; N beyond the ends of the contig.
         ``None`` takes the peaks themselves.
@@ -73,7 +77,8 @@ def peak_sequences(
     ``None``, or the copy. Writes
 
     `.var[key_added]` : :class:`str`
-        Sequence of each peak, upper-case A, C, G, T; N for anything else.
+        Sequence of each peak, upper-case A, C, G, T; N for other IUPAC codes, gaps and X, and beyond the ends of the
+        contig.
 
     With ``missing="drop"`` the object has lost the peaks without a contig.
 
@@ -82,9 +87,10 @@ def peak_sequences(
     FileNotFoundError
         There is no such FASTA.
     ValueError
-        No genome given or noted in the object; peaks that are no intervals; contigs that the FASTA lacks; peaks past
-        the end of their contig, whatever ``missing`` says, since they belong to another genome build; peaks to drop
-        from a backed AnnData or a view of a MuData; or no peak that would be left.
+        No genome given or noted in the object; more than a tenth of the peaks are no intervals; no valid FASTA, or
+        proteins or blanks in it; contigs that the FASTA lacks; more than a few peaks past the end of their contig, or
+        more than one in 10,000 that starts there, whatever ``missing`` says, since they belong to another genome build;
+        peaks to drop from a backed AnnData or a view of a MuData; or no peak that would be left.
     TypeError
         ``adata`` or ``genome`` is of another type.
     KeyError
@@ -108,13 +114,28 @@ def peak_sequences(
     if missing == "drop":
         _require_droppable(data, atac)
     fasta = _fasta_path(genome, data, atac)
-    intervals = peak_intervals(atac.var)
-
-    start = logg.info(f"reading the sequences of {len(intervals)} peaks")
-    sequences, kept = fetch_sequences(fasta, intervals, window=window, missing=missing)
-    if not kept.any() and len(kept):
+    where = peak_positions(atac.var)
+    if len(atac.var) and not len(where.rows):
         msg = (
-            f"None of the {len(kept)} peaks lies on a contig of {fasta!r} (first peak: {intervals.names()[0]}); "
+            f"None of the {atac.n_vars} peaks is an interval by its name (first: {atac.var_names[0]!r}); expected "
+            f"{ACCEPTED_FORMS}, or positions in .var['chrom'], .var['start'] and .var['end']."
+        )
+        raise ValueError(msg)
+    for remark in where.remarks:
+        logg.warning(remark)
+
+    start = logg.info(f"reading the sequences of {len(where.rows)} peaks")
+    found, on_contigs = fetch_sequences(fasta, where.intervals, window=window, missing=missing)
+    # Peaks of which it is not known where they lie have no known base.
+    sequences, kept = np.full(atac.n_vars, "N" * (window or 1), dtype=object), ~where.is_known
+    sequences[where.rows[on_contigs]] = found
+    kept[where.rows] = on_contigs
+    if missing == "drop":
+        kept &= where.is_known
+    sequences = sequences[kept]
+    if not on_contigs.any() and len(on_contigs):
+        msg = (
+            f"None of the {len(kept)} peaks lies on a contig of {fasta!r} (first peak: {where.intervals.names()[0]}); "
             "dropping them would leave no peak. Pass the FASTA of the genome that the peaks were called on."
         )
         raise ValueError(msg)

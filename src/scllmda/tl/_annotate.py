@@ -10,7 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _logging as logg
-from .._anndata import load, obs_column, read, require_unique_peaks, resolve, write_slots
+from .._anndata import load, obs_column, read, require_peaks, resolve, write_slots
 from .._counts import counts
 from .._keys import AnnotationKeys
 from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
@@ -356,7 +356,7 @@ def _one_object(
     labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
     require_query(labels.codes, levels[-1], unlabeled)
     require_columns(labels, levels[-1], target.obs_names.name)
-    require_unique_peaks(target)
+    require_peaks(target)
     batch = None
     if batch_key is not None:
         batch = encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))

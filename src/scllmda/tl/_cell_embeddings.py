@@ -9,7 +9,7 @@ import numpy as np
 from .. import _logging as logg
 from .._anndata import obs_column, resolve, write_slots
 from .._counts import count_blocks, counts
-from .._keys import CELL_EMBEDDING, SEQUENCE
+from .._keys import CELL_EMBEDDING, SEQUENCE, base_rate
 from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
 from ._decoder_slots import decoder_slots, pad
 from ._labels import encode_batches
@@ -101,11 +101,13 @@ def cell_embeddings(
     ``.varm[key_added]``
         (n_peaks, n_latent), float32: the peaks, g + v_i, orthonormal under the base rates; zero for peaks that are no
         evidence. A cell opens a peak about 1 + w_j · (g + v_i) times as often as its depth and the base rate say.
+    ``.var[f"{key_added}_rate"]``
+        (n_peaks,), float32: the peaks' base rates; not with the published recipe.
     ``.uns[key_added]``
-        ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``rate`` (n_peaks,), the peaks' base rates;
-        ``cell_covariance``, ``peak_covariance`` and ``cell_gram`` (k, k), the priors and the evidence
-        behind the loadings; with sequence ``prior``, g as a linear map: ``mean`` and ``scale`` (d,) of the peak
-        embeddings, ``weights`` (d, k), ``held_out_r2``. With the published recipe ``history`` instead.
+        ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``cell_covariance``, ``peak_covariance``
+        and ``cell_gram`` (k, k), the priors and the evidence behind the loadings; with sequence ``prior``, g as a
+        linear map: ``mean`` and ``scale`` (d,) of the peak embeddings, ``weights`` (d, k), ``held_out_r2``. With the
+        published recipe ``history`` instead.
 
     Raises
     ------
@@ -177,16 +179,18 @@ def cell_embeddings(
         X = counts(atac, layer)
         X.data[:] = 1
         cells, peaks, decoder = _published(X, embeddings, n_latent, n_epochs, int(generator.integers(2**31)), device)
-        params["n_epochs"] = n_epochs
+        params["n_epochs"], rate = n_epochs, None
     else:
         fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=generator)
         cells, peaks = pad(fitted.cells, n_latent), pad(fitted.decoder.loadings, n_latent)
-        decoder = decoder_slots(fitted.decoder)
+        decoder, rate = decoder_slots(fitted.decoder), fitted.decoder.rate
     slots = {
         ("obsm", key_added): cells,
         ("varm", key_added): peaks,
         ("uns", key_added): {"params": params, **decoder},
     }
+    if rate is not None:
+        slots["var", base_rate(key_added)] = rate
     write_slots(atac, slots, start=start)
     return data if copy else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._keys import base_rate
 from ..factorisation import Decoder, SequencePrior
 
 _SQUARE = ("cell_covariance", "peak_covariance", "cell_gram")
@@ -20,8 +22,8 @@ def pad(columns: NDArray[np.float32], n_latent: int) -> NDArray[np.float32]:
 
 
 def decoder_slots(decoder: Decoder) -> dict[str, Any]:
-    """Return what goes to ``.uns`` of a decoder whose padded loadings go to ``.varm``."""
-    slots = {"rate": decoder.rate, **{name: getattr(decoder, name) for name in _SQUARE}}
+    """Return what of a decoder goes to ``.uns``; what belongs to a peak lies where it follows when peaks are sorted."""
+    slots = {name: getattr(decoder, name) for name in _SQUARE}
     return slots if decoder.prior is None else slots | {"prior": asdict(decoder.prior)}
 
 
@@ -33,24 +35,36 @@ def read_decoder(adata: AnnData, key: str) -> Decoder:
     KeyError
         The object was not fitted, or by the published recipe, which has no decoder for new cells.
     ValueError
-        Peaks or dimensions of the slots do not fit together.
+        Dimensions of the slots do not fit together, or they hold NaN.
     """
     fitted = adata.uns.get(key)
-    if key not in adata.varm or not isinstance(fitted, dict) or "cell_gram" not in fitted:
+    of_peak = base_rate(key)
+    if (
+        key not in adata.varm
+        or of_peak not in adata.var
+        or not isinstance(fitted, Mapping)
+        or "cell_gram" not in fitted
+    ):
         msg = (
-            f"The reference is not fitted: expected .varm[{key!r}] and a decoder in .uns[{key!r}], found varm "
-            f"{sorted(adata.varm)} and uns {sorted(adata.uns)}. Run sl.tl.cell_embeddings(reference) first."
+            f"The reference is not fitted: expected .varm[{key!r}], .var[{of_peak!r}] and a decoder in .uns[{key!r}], "
+            f"found varm {sorted(adata.varm)}, var {sorted(adata.var)} and uns {sorted(adata.uns)}. Run "
+            "sl.tl.cell_embeddings(reference) first; again, if it was fitted by scllmda 0.1."
         )
         raise KeyError(msg)
     loadings = np.asarray(adata.varm[key], dtype=np.float32)
-    rate = np.asarray(fitted["rate"], dtype=np.float32)
+    rate = adata.var[of_peak].to_numpy(np.float32)
     square = {name: np.asarray(fitted[name], dtype=np.float64) for name in _SQUARE}
     k = len(square["cell_gram"])
-    if len(rate) != adata.n_vars or any(v.shape != (k, k) for v in square.values()) or loadings.shape[1] < k:
+    if any(v.shape != (k, k) for v in square.values()) or loadings.ndim != 2 or loadings.shape[1] < k:
         msg = (
-            f".uns[{key!r}] was fitted to {len(rate)} peaks in {k} dimensions, and .varm[{key!r}] has "
-            f"{adata.n_vars} and {loadings.shape[1]}; expected the same. "
-            "Was it subset after sl.tl.cell_embeddings(reference)? Run that again."
+            f".uns[{key!r}] was fitted in {k} dimensions, and .varm[{key!r}] has shape {loadings.shape}; expected as "
+            "many at least. Run sl.tl.cell_embeddings(reference) again."
+        )
+        raise ValueError(msg)
+    if not np.isfinite(rate).all() or not np.isfinite(loadings).all():
+        msg = (
+            f".var[{of_peak!r}] or .varm[{key!r}] holds NaN or infinite values, as after joining objects of other "
+            "peaks; expected finite ones. Run sl.tl.cell_embeddings(reference) again."
         )
         raise ValueError(msg)
     prior = None

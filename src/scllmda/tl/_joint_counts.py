@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._counts import CountBlocks, count_blocks
 from .._peak_pairs import PeakPairs, pair_peaks
 from ..factorisation import scramble, with_rows
-from ..genomics import bare_contig, peak_intervals
+from ..genomics import bare_contig, peak_positions
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class JointCounts:
 
 def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str | None) -> JointCounts:
     """Return labelled and unlabelled (code -1) cells of one object on its peaks."""
-    peaks = _order_of_peaks(adata.var)
+    peaks = _order_of_peaks(adata.var)[0]
     blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars)).ready()
     order = _order_of_cells(blocks, codes)
     return JointCounts(blocks.take(order).ready(), codes[order] < 0, order, peaks, {"n_peaks": adata.n_vars})
@@ -121,8 +121,8 @@ def joint_counts_of_two(
     """
     pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
     report = pairs.report
-    known, of_known = _side(reference, layer, labelled, codes, report["n_matched_reference"])
-    asked, of_asked = _side(query, layer, np.arange(query.n_obs), None, report["n_matched_query"])
+    known, of_known = _side(reference, layer, labelled, codes, pairs.matched)
+    asked, of_asked = _side(query, layer, np.arange(query.n_obs), None, pairs.target >= 0)
     assignment = _assignment(pairs, known, asked)
     shared = np.flatnonzero(pairs.matched[known.peaks])
     columns = _select(shared, assignment.shape[1])
@@ -139,10 +139,19 @@ def joint_counts_of_two(
 
 
 def _side(
-    adata: AnnData, layer: str | None, cells: NDArray[np.intp], codes: NDArray[np.integer] | None, n_shared: int
+    adata: AnnData,
+    layer: str | None,
+    cells: NDArray[np.intp],
+    codes: NDArray[np.integer] | None,
+    is_shared: NDArray[np.bool_],
 ) -> tuple[Side, NDArray[np.intp]]:
-    """Return some cells of an object on all of its peaks, and which of ``cells`` each of them is."""
-    peaks = _order_of_peaks(adata.var)
+    """Return some cells of an object on its peaks, and which of ``cells`` each of them is.
+
+    Features that are no intervals may be anything: they take part only where the other object has them too.
+    """
+    peaks, is_interval = _order_of_peaks(adata.var)
+    peaks = peaks[(is_interval | is_shared)[peaks]]
+    n_shared = int(is_shared.sum())
     blocks = count_blocks(adata, layer).take(cells).binary().onto(_select(peaks, adata.n_vars)).ready()
     order = _order_of_cells(blocks, codes)
     return Side(blocks.take(order).ready(), peaks, n_shared), order
@@ -167,15 +176,22 @@ def _select(columns: NDArray[np.intp], n_columns: int) -> sp.csr_matrix:
     return sp.csr_matrix((ones, (columns, np.arange(len(columns)))), shape=(n_columns, len(columns)))
 
 
-def _order_of_peaks(var: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the positions of the peaks in their order along the genome, or of their names if they are no intervals."""
+def _order_of_peaks(var: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the positions of the peaks in their order along the genome, and which are intervals.
+
+    Those of which it is not known where they lie follow in the order of their names.
+    """
     names = var.index.astype(str).to_numpy(dtype=object)
     try:
-        where = peak_intervals(var)
+        where = peak_positions(var)
     except ValueError:
-        return np.argsort(names, kind="stable")
-    chrom = np.array([bare_contig(name) for name in where.chrom], dtype=object)
-    return np.lexsort((names, where.end, where.start, chrom))
+        # Genes are among the peaks: an object may be annotated by itself all the same.
+        return np.argsort(names, kind="stable"), np.zeros(len(names), dtype=bool)
+    code, contigs = pd.factorize(where.intervals.chrom)
+    chrom = np.array([bare_contig(name) for name in contigs], dtype=object)[code]
+    along = where.rows[np.lexsort((names[where.rows], where.intervals.end, where.intervals.start, chrom))]
+    others = np.flatnonzero(~where.is_known)
+    return np.concatenate([along, others[np.argsort(names[others], kind="stable")]]), where.is_known
 
 
 def _order_of_cells(blocks: CountBlocks, codes: NDArray[np.integer] | None) -> NDArray[np.intp]:
