@@ -22,7 +22,17 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "scllmda"
 
 PUBLIC = {"datasets", "get", "metrics", "pl", "pp", "tl"}
-PRIVATE = {"_anndata", "_counts", "_keys", "_logging", "_peak_pairs"}
+PRIVATE = {
+    "_anndata",
+    "_checks",
+    "_counts",
+    "_files",
+    "_genome_notes",
+    "_keys",
+    "_label_text",
+    "_logging",
+    "_peak_pairs",
+}
 ARRAYS = {"calibration", "factorisation", "genomics", "graphs", "nn"}
 BELOW = {"encoders", "methods"} | ARRAYS | PRIVATE
 # Imports only point down. What takes AnnData may use everything below it; the rest takes arrays.
@@ -34,17 +44,33 @@ MAY_IMPORT = {
     "pp": BELOW,
     "get": BELOW,
     "datasets": BELOW,
-    "metrics": BELOW - {"_anndata", "_counts", "_peak_pairs"},
-    "methods": {"_keys", "_logging"} | ARRAYS - {"genomics"},
+    "metrics": BELOW - {"_anndata", "_counts", "_files", "_genome_notes", "_peak_pairs"},
+    "methods": {"_checks", "_keys", "_logging"} | ARRAYS - {"genomics"},
     "encoders": {"_keys", "_logging", "factorisation", "genomics", "nn"},
     **{room: {"_keys", "_logging"} for room in ARRAYS},
-    "_anndata": {"_keys", "_logging"},
+    "_anndata": {"_files", "_keys", "_logging"},
+    "_files": {"_logging"},
+    "_checks": set(),
     "_counts": {"_logging"},
-    "_peak_pairs": {"_anndata", "_logging", "genomics"},
+    "_genome_notes": {"_logging", "genomics"},
+    "_peak_pairs": {"_anndata", "_genome_notes", "_logging", "genomics"},
     "_keys": set(),
+    "_label_text": set(),
     "_logging": set(),
 }
-KNOWS_ANNDATA = {"_anndata", "_counts", "_peak_pairs", "cli", "datasets", "get", "pl", "pp", "tl"}
+KNOWS_ANNDATA = {
+    "_anndata",
+    "_counts",
+    "_files",
+    "_genome_notes",
+    "_peak_pairs",
+    "cli",
+    "datasets",
+    "get",
+    "pl",
+    "pp",
+    "tl",
+}
 
 
 def public_functions() -> list[Any]:

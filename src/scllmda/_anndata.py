@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anndata
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from . import _logging as logg
+from ._files import load
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     import numpy as np
     from mudata import MuData
-    from numpy.typing import NDArray
+
+PEAKS = "Peaks"
+"""Feature type of peaks, as Cell Ranger writes it."""
+NO_PEAKS = ("Gene Expression", "Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture")
+"""Cell Ranger's types of other features."""
 
 
-def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) -> tuple[AnnData | MuData, AnnData]:
+def resolve(
+    data: AnnData | MuData, *, mod: str = "atac", copy: bool = False, what: str = "data"
+) -> tuple[AnnData | MuData, AnnData]:
     """Return the user's object (or its copy) and the AnnData inside it that is worked on.
 
     Parameters
@@ -32,6 +39,8 @@ def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) ->
         Modality of a MuData that holds the peaks.
     copy
         Work on a copy.
+    what
+        "query" or "reference", for messages.
 
     Raises
     ------
@@ -40,93 +49,139 @@ def resolve(data: AnnData | MuData, *, mod: str = "atac", copy: bool = False) ->
     KeyError
         The MuData has no such modality.
     """
-    _modality(data, mod)
+    _modality(data, mod, what)
     data = data.copy() if copy else data
-    adata = _modality(data, mod)
+    adata = _modality(data, mod, what)
     if adata is data and adata.is_view:
         # Writing to a view copies it anyway, with a warning per slot.
         adata._init_as_actual(adata.copy())
     return data, adata
 
 
-def _modality(data: AnnData | MuData, mod: str) -> AnnData:
+def _modality(data: AnnData | MuData, mod: str, what: str) -> AnnData:
     if isinstance(data, AnnData):
         return data
     if not isinstance(getattr(data, "mod", None), Mapping):
-        msg = f"Expected an AnnData or a MuData, found {type(data).__name__}."
+        # SnapATAC2's objects on disk have a class of the same name.
+        kind = type(data)
+        in_memory = " Call .to_memory() on it first." if hasattr(data, "to_memory") else ""
+        msg = f"Expected an anndata.AnnData or a MuData, found {kind.__module__}.{kind.__qualname__}.{in_memory}"
         raise TypeError(msg)
     if mod not in data.mod:
-        msg = f"The MuData has no modality {mod!r}, only {sorted(data.mod)}. Pass mod= the one that holds the peaks."
+        found = f"The {what}, a MuData, has no modality {mod!r}, only {sorted(data.mod)}."
+        msg = f"{found} Pass mod= the one that holds the peaks, or the modality itself: mdata['…']."
         raise KeyError(msg)
     return data.mod[mod]
 
 
-def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
-    """Return an object as it is, or read it from a ``.h5ad``, ``.h5mu`` or ``.zarr`` path.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ValueError
-        A path of another kind.
-    """
-    if not isinstance(data, str | PathLike):
-        return data
-    path = fspath(data)
-    if not Path(path).exists():
-        msg = f"Found no file {path!r}; expected an object or the path of a .h5ad, .h5mu or .zarr."
-        raise FileNotFoundError(msg)
-    if path.endswith(".h5mu"):
-        from mudata import read_h5mu
-
-        return read_h5mu(path)
-    if path.endswith(".h5ad"):
-        return anndata.read_h5ad(path)
-    if path.rstrip("/").endswith(".zarr"):
-        return anndata.read_zarr(path)
-    msg = f"Cannot tell the format of {path!r}; expected a .h5ad, .h5mu or .zarr. Rename it, or pass the object."
-    raise ValueError(msg)
-
-
-def read(data: AnnData | MuData | str | PathLike[str], *, mod: str = "atac") -> AnnData:
+def read(data: AnnData | MuData | str | PathLike[str], *, mod: str = "atac", what: str = "data") -> AnnData:
     """Return the AnnData of an object or path, which is not to be written to."""
-    return _modality(load(data), mod)
+    return _modality(load(data), mod, what)
 
 
-def obs_column(data: AnnData | MuData, adata: AnnData, key: str, *, parameter: str = "labels_key") -> pd.Series:
+def obs_column(
+    data: AnnData | MuData, adata: AnnData, key: str, *, parameter: str = "labels_key", what: str = "data"
+) -> pd.Series:
     """Return a column of the cells' annotation: of the modality, else of the MuData around it.
 
     Raises
     ------
     KeyError
-        There is no such column; close names are suggested.
+        There is no such column; close names, and where else there is one, are suggested.
     """
-    for obs in (adata.obs, data.obs):
-        if key in obs:
-            return obs[key].reindex(adata.obs_names)
-    close = difflib.get_close_matches(key, list(map(str, adata.obs.columns)), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    if key in adata.obs:
+        return adata.obs[key]
+    if data is not adata and key in data.obs:
+        return _of_modality(data, adata, key)
     msg = (
-        f"Did not find .obs[{key!r}]; columns are {list(adata.obs.columns)}.{hint} Pass {parameter}= the column to use."
+        f"Did not find .obs[{key!r}] of the {what}; columns are {list(adata.obs.columns)}."
+        f"{_elsewhere(data, adata, key)} Pass {parameter}= the column to use."
     )
     raise KeyError(msg)
 
 
-def has_label(column: pd.Series, unlabeled: str) -> NDArray[np.bool_]:
-    """Return (n_cells,) True where a label is neither missing nor ``unlabeled``."""
-    return (column.notna() & (column.astype(str) != str(unlabeled))).to_numpy()
+def _of_modality(data: MuData, adata: AnnData, key: str) -> pd.Series:
+    """Return a column of a MuData for the cells of one of its modalities, by position: names may repeat."""
+    name = next(name for name, modality in data.mod.items() if modality is adata)
+    # 0 where the modality lacks a cell, else its position in it, counted from 1.
+    place = np.asarray(data.obsmap[name]).ravel().astype(np.intp)
+    rows = np.empty(adata.n_obs, dtype=np.intp)
+    rows[place[place > 0] - 1] = np.flatnonzero(place > 0)
+    return data.obs[key].iloc[rows].set_axis(adata.obs_names)
 
 
-def require_unique_peaks(adata: AnnData, what: str = "data") -> None:
-    """Raise if peak names repeat."""
+def _elsewhere(data: AnnData | MuData, adata: AnnData, key: str) -> str:
+    """Return a sentence on columns that may be meant, empty if there are none."""
+    close = difflib.get_close_matches(key, list(map(str, adata.obs.columns)), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    if data is adata:
+        return hint
+    of_all = difflib.get_close_matches(key, list(map(str, data.obs.columns)), n=1)
+    if of_all and not close:
+        hint += f" .obs of the MuData has {of_all[0]!r}: did you mean that?"
+    mine = next(name for name, modality in data.mod.items() if modality is adata)
+    for name, modality in data.mod.items():
+        near = [] if modality is adata else difflib.get_close_matches(key, list(map(str, modality.obs.columns)), n=1)
+        if near:
+            hint += (
+                f" The modality {name!r} has {near[0]!r}; to use it: "
+                f"mdata[{mine!r}].obs[{near[0]!r}] = mdata[{name!r}].obs[{near[0]!r}]."
+            )
+    return hint
+
+
+def require_peaks(adata: AnnData, what: str = "data") -> None:
+    """Raise ValueError if peak names repeat, or features are no peaks.
+
+    Cell Ranger says in ``.var["feature_types"]`` what a feature is.
+    """
+    if "feature_types" in adata.var:
+        types = adata.var["feature_types"].astype(str)
+        others = types[types != PEAKS]
+        if len(others) and (len(others) < adata.n_vars or others.isin(NO_PEAKS).any()):
+            msg = (
+                f"{len(others)} of {adata.n_vars} features of the {what} are no peaks, by .var['feature_types'] "
+                f"(first: {others.iloc[0]!r}); expected {PEAKS!r} throughout. Keep those: "
+                f"adata = adata[:, adata.var['feature_types'] == {PEAKS!r}].copy()."
+            )
+            raise ValueError(msg)
     if not adata.var_names.is_unique:
         twice = adata.var_names[adata.var_names.duplicated()].unique()
         msg = (
-            f"{len(twice)} peak names of the {what} repeat (first: {twice[0]!r}); expected unique names. "
-            "Merge the peaks, or call .var_names_make_unique()."
+            f"{len(twice)} peak names of the {what} repeat (first: {twice[0]!r}); expected unique names. Keep the "
+            "first of each: adata = adata[:, ~adata.var_names.duplicated()].copy()."
         )
         raise ValueError(msg)
+
+
+def claim_slots(
+    adata: AnnData, slots: Iterable[tuple[str, str]], *, read: Mapping[tuple[str, str], str], is_ours: bool
+) -> None:
+    """Raise ValueError, before any work, where a result would overwrite what it is made of; warn of the user's slots.
+
+    Parameters
+    ----------
+    adata
+        Object that will be written to.
+    slots
+        ``("obs", "scllmda")`` and so on: what will be written.
+    read
+        Slots of the object that are read, and as what.
+    is_ours
+        Whether slots that are there are an earlier result of the same kind.
+    """
+    slots = list(slots)
+    for slot in slots:
+        if slot in read:
+            attr, key = slot
+            msg = f"This would overwrite .{attr}[{key!r}], which is read as {read[slot]}. Pass key_added= another name."
+            raise ValueError(msg)
+    lost = [f".{attr}[{key!r}]" for attr, key in slots if key in getattr(adata, attr)]
+    if lost and not is_ours:
+        logg.warning(
+            f"{', '.join(lost)}, which scllmda did not write, will be overwritten. Pass key_added= another name to "
+            "keep what is there."
+        )
 
 
 def write_slots(adata: AnnData, slots: Mapping[tuple[str, str], Any], *, start: datetime | None = None) -> None:

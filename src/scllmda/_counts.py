@@ -91,7 +91,9 @@ class CountBlocks:
         return replace(self, read=lambda rows: X[_as_slice(rows)], in_memory=True)
 
 
-def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = BLOCK_SIZE) -> CountBlocks:
+def count_blocks(
+    adata: AnnData, layer: str | None = None, *, block_size: int = BLOCK_SIZE, what: str = "data"
+) -> CountBlocks:
     """Return the counts in blocks of rows.
 
     Rows of what is backed (HDF5, zarr) or a Dask array are read when they are needed. What is stored by columns (CSC)
@@ -102,9 +104,11 @@ def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = 
     adata
         Annotated cells × peaks.
     layer
-        Layer to take instead of ``X``.
+        Layer to take instead of ``X``; "X" is ``X``, unless a layer has that name.
     block_size
         Rows per block.
+    what
+        "query" or "reference", for messages.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = 
     KeyError
         Unknown layer.
     """
-    X = _stored(adata, layer)
+    X = _stored(adata, layer, what)
     if isinstance(X, np.ndarray) or sp.issparse(X) or getattr(X, "format", "csr") == "csc":
         if hasattr(X, "to_memory"):
             logg.warning("The counts are stored by columns (CSC): taken to memory. Store them by rows to stream them.")
@@ -130,21 +134,35 @@ def count_blocks(adata: AnnData, layer: str | None = None, *, block_size: int = 
     return CountBlocks(adata.shape, read, block_size)
 
 
-def counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
+def counts(adata: AnnData, layer: str | None = None, *, what: str = "data") -> sp.csr_matrix:
     """Return all validated counts as canonical CSR float32, whatever ``X`` is (dense, CSR, CSC, backed, Dask).
 
     Raises as :func:`count_blocks` does.
     """
-    return _validated(_to_memory(_stored(adata, layer)))
+    return _validated(_to_memory(_stored(adata, layer, what)))
 
 
-def _stored(adata: AnnData, layer: str | None) -> Any:
-    if layer is not None and layer not in adata.layers:
-        msg = f"Did not find .layers[{layer!r}], only {sorted(adata.layers)}."
+def has_counts(adata: AnnData, layer: str | None) -> bool:
+    """Return whether there are counts, in ``.X`` or a layer."""
+    return layer in adata.layers if _is_layer(adata, layer) else adata.X is not None
+
+
+def _is_layer(adata: AnnData, layer: str | None) -> bool:
+    """Return whether a layer is meant, and not ``.X``, which "X" stands for where no layer has that name."""
+    return layer is not None and (layer != "X" or layer in adata.layers)
+
+
+def _stored(adata: AnnData, layer: str | None, what: str) -> Any:
+    parameter = "reference_layer" if what == "reference" else "layer"
+    if _is_layer(adata, layer) and layer not in adata.layers:
+        msg = (
+            f"Did not find .layers[{layer!r}] of the {what}, only {sorted(adata.layers)}. Pass {parameter}= the one "
+            f"that holds its counts, or {parameter}='X' for .X."
+        )
         raise KeyError(msg)
-    X: Any = adata.X if layer is None else adata.layers[layer]
+    X: Any = adata.layers[layer] if _is_layer(adata, layer) else adata.X
     if X is None:
-        msg = "The AnnData has no counts (.X is None). Pass layer= the one that holds them."
+        msg = f"The {what} has no counts (.X is None). Pass {parameter}= the one that holds them."
         raise ValueError(msg)
     return X
 

@@ -56,6 +56,16 @@ class AnnotationKeys:
         """``.uns``: params, classes, history, coverage, reference."""
         return self.key
 
+    @property
+    def slots(self) -> list[tuple[str, str]]:
+        """All of them."""
+        return [
+            *(("obs", name) for name in (self.label, self.raw, self.score, self.novelty)),
+            *(("obsm", name) for name in (self.proba, self.aligned)),
+            *(("obsp", name) for name in (self.connectivities, self.ppmi)),
+            ("uns", self.uns),
+        ]
+
 
 def base_rate(key: str) -> str:
     """Return the column of ``.var`` with the peaks' base rates, of a cell embedding under ``key``."""

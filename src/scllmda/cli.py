@@ -3,30 +3,71 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
     from anndata import AnnData
     from mudata import MuData
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command; return its exit status: 1 after an error, 128 and its number after a signal."""
     options = _parser().parse_args(arguments)
-    import scanpy as sc
-
-    sc.settings.verbosity = 1 if options.quiet else 2
     try:
-        return options.run(options)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        text = error.args[0] if isinstance(error, KeyError) else error
-        print(f"scllmda: error: {text}", file=sys.stderr)
-        return 1
+        with _signals_raise():
+            import scanpy as sc
+
+            sc.settings.verbosity = 1 if options.quiet else 2
+            return options.run(options)
+    except KeyboardInterrupt:
+        return _end("interrupted", 128 + signal.SIGINT)
+    except _Signalled as error:
+        return _end(f"ended by {error.signal.name}", 128 + error.signal)
+    except (ImportError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        return _end(f"error: {' '.join(text.split()) or type(error).__name__}", 1)
+
+
+def _end(message: str, status: int) -> int:
+    print(f"scllmda: {message}", file=sys.stderr)
+    return status
+
+
+class _Signalled(SystemExit):
+    """A signal asked the command to end."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(128 + number)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Have signals that would end the process at once raise instead, so that what is being written is removed."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _Signalled(number)
+
+    # Handlers belong to the main thread. A signal that is ignored, as by nohup, or handled already stays so.
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(s) is signal.SIG_DFL]
+    try:
+        for number in ours:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,15 +77,21 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="annotate simulated data and draw the figures")
     demo.set_defaults(run=_demo)
-    demo.add_argument("--output", type=Path, default=Path("scllmda_demo"), help="folder to write to")
+    demo.add_argument("--output", type=_path, default=Path("scllmda_demo"), help="folder to write to")
     demo.add_argument("--seed", type=int, default=0)
 
     annotate = commands.add_parser("annotate", help="annotate a query file from a reference file")
     annotate.set_defaults(run=_annotate)
-    annotate.add_argument("--reference", required=True, help=".h5ad, .h5mu or .zarr with labels")
-    annotate.add_argument("--query", required=True, help=".h5ad, .h5mu or .zarr to annotate")
-    annotate.add_argument("--output", type=Path, required=True, help="annotated query, in the query's format")
-    annotate.add_argument("--genome", help="FASTA of the reference's genome build")
+    annotate.add_argument("--reference", type=_path, required=True, help=".h5ad, .h5mu or .zarr with labels")
+    annotate.add_argument("--query", type=_path, required=True, help=".h5ad, .h5mu or .zarr to annotate")
+    annotate.add_argument(
+        "--output",
+        type=_path,
+        required=True,
+        help="annotated query, in the query's format; may be the query's own path, which is replaced once all is done, "
+        "but not the reference's",
+    )
+    annotate.add_argument("--genome", type=_path, help="FASTA of the reference's genome build")
     annotate.add_argument(
         "--labels-key", default="cell_type", help="column of the reference's obs (default: cell_type)"
     )
@@ -53,17 +100,24 @@ def _parser() -> argparse.ArgumentParser:
     annotate.add_argument("--encoder", default="kmer", help="peak encoder (default: kmer)")
     annotate.add_argument("--key-added", default="scllmda", help="prefix of the slots (default: scllmda)")
     annotate.add_argument("--mod", default="atac", help="modality of a .h5mu (default: atac)")
-    annotate.add_argument("--figures", type=Path, help="folder to draw figures to")
+    annotate.add_argument("--figures", type=_path, help="folder to draw figures to, made if it is not there")
     annotate.add_argument("--seed", type=int, default=0)
     for command in (demo, annotate):
         command.add_argument("--quiet", action="store_true", help="only warnings and errors")
     return parser
 
 
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
 def _demo(options: argparse.Namespace) -> int:
     from . import datasets, metrics, pl, pp, tl
+    from ._files import naming, require_folder
 
     folder: Path = options.output
+    with naming("--output"):
+        require_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     genome = folder / "genome.fa.gz"
     reference, query = datasets.simulate(fasta=genome, rng=options.seed)
@@ -83,13 +137,12 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _annotate(options: argparse.Namespace) -> int:
     from . import pl, tl
-    from ._anndata import load
 
-    _require_format(options.query, options.output)
-    query = load(options.query)
+    _require_paths(options)
+    query = _load(options.query, "--query")
     tl.annotate(
         query,
-        options.reference,
+        _load(options.reference, "--reference"),
         genome=options.genome,
         labels_key=options.labels_key,
         batch_key=options.batch_key,
@@ -107,36 +160,49 @@ def _annotate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _require_format(query: str, output: Path) -> None:
-    """Raise, before any work, if the output cannot be written in the query's format."""
-    expected = Path(query).suffix
-    if output.suffix != expected:
-        msg = f"--output {str(output)!r} should end in {expected!r}, like the query that it holds."
-        raise ValueError(msg)
-    if not output.parent.is_dir():
-        msg = f"--output {str(output)!r}: found no folder {str(output.parent)!r}. Make it first."
-        raise FileNotFoundError(msg)
+def _require_paths(options: argparse.Namespace) -> None:
+    """Raise, before any work, if a path cannot be what its option says."""
+    from ._files import naming, require_apart, require_file, require_folder, require_output, require_readable
+    from .methods import make_recipe
+
+    with naming("--reference"):
+        require_readable(options.reference)
+    with naming("--query"):
+        require_readable(options.query)
+    with naming("--output"):
+        require_output(options.output, options.query.suffix)
+        require_apart(options.output, options.reference, "the reference")
+    if options.genome is not None:
+        with naming("--genome"):
+            require_file(options.genome, "the FASTA of the reference's genome build")
+    if options.figures is not None:
+        with naming("--figures"):
+            require_folder(options.figures)
+            for path, name in ((options.output, "the output"), (options.reference, "the reference")):
+                require_apart(options.figures, path, name)
+    # The annotation finds a wrong method by itself, but after both files were read.
+    make_recipe(options.method, None)
+
+
+def _load(path: Path, option: str) -> AnnData | MuData:
+    from ._files import load, naming
+
+    with naming(option):
+        return load(path)
 
 
 def _write(data: AnnData | MuData, path: Path) -> None:
-    """Write aside, then rename, so that an interrupted run leaves no half file."""
-    aside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    if path.suffix == ".zarr":
-        data.write_zarr(aside)
-        if path.exists():
-            import shutil
+    from ._files import write
 
-            shutil.rmtree(path)
-    else:
-        data.write(aside)
-    aside.replace(path)
+    write(data, path)
     print(f"wrote {path}")
 
 
 def _save(figure: Any, path: Path) -> None:
-    aside = path.with_name(f".{path.name}.partial")
-    figure.savefig(aside, dpi=150, format=path.suffix[1:])
-    aside.replace(path)
+    from ._files import written_aside
+
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=150, format=path.suffix[1:])
     print(f"wrote {path}")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -146,9 +147,30 @@ def test_bad_input(data: tuple[list[str], sp.csr_matrix]) -> None:
         CnnEncoder().fit(sequences[:3], X)
     with pytest.raises(ValueError, match=r"50 of 50 peaks are open.*at least 100.*encoder='kmer'"):
         CnnEncoder().fit(sequences[:50], X[:, :50])
-    for bad in ({"n_dims": 1}, {"n_epochs": 0}, {"width": 8}):
-        with pytest.raises(ValueError, match=f"{next(iter(bad))}=.* found, expected at least"):
-            CnnEncoder(**bad)
+    with pytest.raises(ValueError, match="Cannot use device='gpu'"):
+        CnnEncoder(device="gpu").fit(sequences, X)
+
+
+@pytest.mark.parametrize("value", [0, -8, 10**12, 8.0, 64.5, float("nan"), float("inf"), "64", None, True, [64]])
+@pytest.mark.parametrize("name", ["n_dims", "n_epochs", "width"])
+def test_numbers_that_no_network_can_have(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}=.* found, expected a whole number from \d+ to .*CnnEncoder\(\)"):
+        CnnEncoder(**{name: value})
+
+
+def test_the_least_numbers() -> None:
+    CnnEncoder(n_dims=2, n_epochs=1, width=32)
+    with pytest.raises(ValueError, match="n_dims=1 found, expected a whole number from 2 to"):
+        CnnEncoder(n_dims=1)
+    with pytest.raises(ValueError, match="width=31 found, expected a whole number from 32 to"):
+        CnnEncoder(width=31)
+
+
+def test_too_few_different_sequences(data: tuple[list[str], sp.csr_matrix]) -> None:
+    encoder = CnnEncoder(n_dims=4, n_epochs=1, width=64)
+    with pytest.raises(ValueError, match=r"of 900 peaks fall into 1 of 3 folds.*expected hundreds of different seq"):
+        encoder.fit([data[0][0]] * 900, data[1])
+    assert not encoder.fitted
 
 
 def test_real_peaks(shared_data: Path) -> None:

@@ -114,15 +114,35 @@ def test_other_errors_pass() -> None:
         echo_encoder(Broken()).encode(["ACGT"])
 
 
+@pytest.mark.parametrize("pooling", _neural.POOLINGS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_vectors_that_are_not_finite_are_refused(pooling: str, value: float) -> None:
+    class Large(Echo):
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+            hidden = super().forward(ids, mask)
+            return torch.where((ids == ord("T")).any(dim=1)[:, None, None], value, hidden)
+
+    encoder = echo_encoder(Large(), pooling=pooling, batch_tokens=64)
+    assert np.isfinite(encoder.encode(["AC", "GGG"])).all()
+    with pytest.raises(ValueError, match=r"'echo' give NaN or infinite values for 1 of 3 sequences.*source="):
+        encoder.encode(["AC", "GGG", "GATTACA"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"pooling": "sum"}, "pooling='sum' found, expected one of"),
         ({"batch_tokens": 0}, "batch_tokens=0 found"),
+        ({"batch_tokens": 64.0}, "batch_tokens=64.0 found"),
+        ({"batch_tokens": float("nan")}, "batch_tokens=nan found"),
+        ({"batch_tokens": "64"}, "batch_tokens='64' found"),
+        ({"batch_tokens": True}, "batch_tokens=True found"),
         ({"device": "cuda", "quantise": True}, "quantise=True is for the CPU, found device='cuda'"),
         ({"device": "gpu"}, "Cannot use device='gpu'"),
+        ({"device": "meta"}, "Cannot use device='meta'"),
+        ({"device": None}, "device=None found"),
     ],
-    ids=["pooling", "batch", "quantise", "device"],
+    ids=str,
 )
 def test_unusable_options_come_before_the_weights(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

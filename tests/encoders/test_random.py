@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,7 @@ def test_is_registered() -> None:
     assert encoder.n_dims == 768
 
 
-def test_n_dims_out_of_range() -> None:
-    with pytest.raises(ValueError, match="n_dims=0 found"):
-        RandomEncoder(n_dims=0)
+@pytest.mark.parametrize("n_dims", [0, -1, 10**12, 2.0, 2.5, float("nan"), float("inf"), "768", None, True, [3]])
+def test_n_dims_out_of_range(n_dims: Any) -> None:
+    with pytest.raises(ValueError, match=r"^n_dims=.* found, expected a whole number from 1 to 1,048,576"):
+        RandomEncoder(n_dims=n_dims)

@@ -274,7 +274,7 @@ def test_nothing_matched(reference: AnnData) -> None:
 
 @pytest.mark.parametrize("min_overlap", [-0.1, 1.5, np.nan])
 def test_min_overlap_is_a_fraction(reference: AnnData, min_overlap: float) -> None:
-    with pytest.raises(ValueError, match="expected a fraction between 0 and 1"):
+    with pytest.raises(ValueError, match="expected a share between 0 and 1"):
         match_peaks(reference, reference, min_overlap=min_overlap)
 
 

@@ -136,7 +136,7 @@ def test_no_genome(adata: AnnData, files: dict[str, str] | None) -> None:
 
 
 def test_genome_of_another_type(adata: AnnData) -> None:
-    with pytest.raises(TypeError, match="Found a genome of type int; expected the path of a FASTA"):
+    with pytest.raises(TypeError, match="Found genome=38; expected the path of a FASTA"):
         peak_sequences(adata, 38)
 
 

@@ -196,7 +196,7 @@ def test_slot_names_that_files_cannot_hold(adata: ad.AnnData, key: str) -> None:
 
 
 def test_batch_size_out_of_range(adata: ad.AnnData) -> None:
-    with pytest.raises(ValueError, match="batch_size=0 found"):
+    with pytest.raises(ValueError, match="batch_size=0; expected a positive number"):
         embed_peaks(adata, batch_size=0)
 
 

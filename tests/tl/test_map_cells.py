@@ -460,7 +460,11 @@ class TestErrors:
 
     def test_objects(self, fitted: AnnData) -> None:
         query = pair()[1]
-        self.check(query.to_df(), fitted, TypeError, "Expected an AnnData or a MuData, found DataFrame")
-        self.check(query, fitted.to_df(), TypeError, "Expected an AnnData or a MuData, found DataFrame")
+        self.check(
+            query.to_df(), fitted, TypeError, r"Expected an anndata\.AnnData or a MuData, found pandas\..*DataFrame"
+        )
+        self.check(
+            query, fitted.to_df(), TypeError, r"Expected an anndata\.AnnData or a MuData, found pandas\..*DataFrame"
+        )
         self.check(query, "no.h5ad", FileNotFoundError, "Found no file 'no.h5ad'")
         self.check(MuData({"rna": query}), fitted, KeyError, "no modality 'atac'")

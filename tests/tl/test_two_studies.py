@@ -43,7 +43,7 @@ def space(query: AnnData, reference: AnnData) -> tuple[np.ndarray, Any, dict[str
     """Return where cells are, in the order that they come in, the space, and the coverage."""
     labelled, codes = np.arange(reference.n_obs), np.zeros(reference.n_obs, dtype=int)
     pairing = {"min_overlap": 0.5, "chain": None}
-    joint = joint_counts_of_two(query, reference, labelled, codes, None, pairing, none_allowed=False)
+    joint = joint_counts_of_two(query, reference, labelled, codes, (None, None), pairing, none_allowed=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(sl.encoders.get("kmer"))
     found = space_of_two(query, reference, joint, sequences, None, lifted=False, n_latent=8, rng=rng)

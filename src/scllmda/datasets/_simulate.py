@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from scipy.special import expit, softmax
 
+from .._checks import checked
 from .._keys import SEQUENCE
 from ._genome import GC_MEAN, GC_SD, MIN_PEAK_WIDTH, Genome, random_genome, write_fasta
 
@@ -45,6 +46,9 @@ DONOR_BIAS_SD = 0.1
 PROPORTION_SHIFT_SD = 0.4
 EDGE_JITTER = 20  # bp
 
+GENE_SPACING = 20_000  # bp from one transcription start to the next
+PROMOTER = (-1000, 100)  # bp from the transcription start, as Cell Ranger ATAC has it
+
 
 @dataclass(frozen=True)
 class _Platform:
@@ -64,6 +68,7 @@ class _Platform:
     """Largest distance in bp of a peak's edge from its place."""
 
 
+@checked
 def simulate(
     *,
     n_reference: int = 600,
@@ -138,6 +143,10 @@ def simulate(
         True cell type; donor (two in the reference, another in the query); "reference" or "query".
     ``.var["chrom"]``, ``.var["start"]``, ``.var["end"]``, ``.var["sequence"]``
         The peak's place in bp, zero-based and half-open as in its name, and the bases there.
+    ``.uns["atac"]["peak_annotation"]``
+        The nearest gene of each peak, as muon keeps it: a table with the index ``gene`` and the columns ``peak``
+        (name), ``distance`` (bp from the gene's start) and ``peak_type`` ("promoter" or "distal"). Genes start every
+        20 kb.
     ``.uns["simulation"]``
         The parameters (``rng`` if it is a seed; not ``fasta``), and the truth: ``cell_types``, ``motifs`` (their
         most probable bases) and ``activity``, (types, motifs).
@@ -234,6 +243,7 @@ def simulate(
     simulation |= {"cell_types": np.array(_type_names(n_types)), "motifs": genome.motifs, "activity": activity}
     for adata in (reference, query):
         adata.uns["simulation"] = deepcopy(simulation)
+        adata.uns["atac"] = {"peak_annotation": _nearest_genes(adata.var)}
     if fasta is not None:
         write_fasta(genome.chromosomes(), fasta)
     return reference, query
@@ -359,3 +369,16 @@ def _peaks(rng: np.random.Generator, genome: Genome, places: NDArray[np.int64], 
     )
     names = var["chrom"].astype(str) + ":" + var["start"].astype(str) + "-" + var["end"].astype(str)
     return var.set_axis(pd.Index(names.to_numpy()), axis=0)
+
+
+def _nearest_genes(var: pd.DataFrame) -> pd.DataFrame:
+    """Return the nearest gene of each peak; genes start every ``GENE_SPACING`` bp along each chromosome."""
+    centre = (var["start"] + var["end"]).to_numpy() // 2
+    number = np.rint(centre / GENE_SPACING).astype(int)
+    distance = centre - number * GENE_SPACING
+    is_promoter = (distance >= PROMOTER[0]) & (distance <= PROMOTER[1])
+    genes = [f"{chrom.upper()}G{i}" for chrom, i in zip(var["chrom"].astype(str), number, strict=True)]
+    return pd.DataFrame(
+        {"peak": var.index.to_numpy(), "distance": distance, "peak_type": np.where(is_promoter, "promoter", "distal")},
+        index=pd.Index(genes, name="gene"),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..factorisation import InMemory, fit, margins
+from ._neural import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ class CnnEncoder:
     Raises
     ------
     ValueError
-        ``n_dims``, ``n_epochs`` or ``width`` is too small.
+        ``n_dims``, ``n_epochs`` or ``width`` is no whole number, too small or too large.
 
     Notes
     -----
@@ -92,10 +93,9 @@ class CnnEncoder:
         rng: int | np.random.Generator = 0,
         device: str = "auto",
     ) -> None:
-        for parameter, value, least in (("n_dims", n_dims, 2), ("n_epochs", n_epochs, 1), ("width", width, 32)):
-            if value < least:
-                msg = f"{parameter}={value} found, expected at least {least}. Try CnnEncoder()."
-                raise ValueError(msg)
+        _require_whole("n_dims", n_dims, 2, 2**12)
+        _require_whole("n_epochs", n_epochs, 1, 2**20)
+        _require_whole("width", width, 32, 2**16)
         self.n_dims = n_dims
         self.n_epochs = n_epochs
         self.width = width
@@ -127,8 +127,10 @@ class CnnEncoder:
         Raises
         ------
         ValueError
-            Other than one sequence per column of ``X``, or fewer than 100 open peaks with a known sequence.
+            Other than one sequence per column of ``X``, fewer than 100 open peaks with a known sequence, next to no
+            different sequences, or no such device.
         """
+        check_options(device=self.device)
         if len(sequences) != X.shape[1]:
             msg = f"Found {len(sequences)} sequences for {X.shape[1]} peaks (columns of X); expected one for each."
             raise ValueError(msg)
@@ -161,6 +163,13 @@ class CnnEncoder:
         self._columns = np.flatnonzero(importance)
         self._hash = rng.integers(2**64, size=self.width, dtype=np.uint64)
         fold = self._fold(strands)
+        if (n_used := len(np.unique(fold))) < _N_FOLDS:
+            msg = (
+                f"The sequences of {strands.shape[1]} peaks fall into {n_used} of {_N_FOLDS} folds, as few different "
+                "ones do; expected hundreds of different sequences to train on. Use an encoder that needs no "
+                "training: encoder='kmer'."
+            )
+            raise ValueError(msg)
         trained = [
             train_sequence_cnn(
                 strands,
@@ -230,6 +239,14 @@ class CnnEncoder:
             for value in network.state_dict().values():
                 digest.update(value.cpu().numpy().tobytes())
         return f"1-{digest.hexdigest()}"
+
+
+def _require_whole(parameter: str, value: Any, least: int, most: int) -> None:
+    """Raise ValueError if a parameter is no whole number between two bounds, both included."""
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or not least <= value <= most:
+        msg = f"{parameter}={value!r} found, expected a whole number from {least} to {most:,}. Try CnnEncoder()."
+        raise ValueError(msg)
 
 
 def _strands(sequences: Sequence[str], width: int) -> NDArray[np.uint8]:

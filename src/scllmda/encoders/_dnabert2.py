@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ._checkpoint import Checkpoint, find_checkpoint, load_network
 from ._neural import NeuralEncoder, Tokens, check_options
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
     from ..nn import MosaicBert
 
@@ -44,6 +45,9 @@ IGNORED = r"cls\.predictions\..*|bert\.pooler\..*"
 
 _UPPER = bytes.maketrans(b"acgt", b"ACGT")
 _NO_BASE = bytes(set(range(256)) - set(b"ACGTacgt"))
+_SPECIAL = ("[CLS]", "[SEP]", "[PAD]")
+_TRIED = ("", *"ACGT", "AACAGATCCGCTGGTTACGTACGTTGCAAAAAAAACCCCCCCCGATTACA")
+"""Sequences that any byte pairs of DNA can spell; the last one has all pairs of bases."""
 
 
 class Dnabert2Encoder(NeuralEncoder):
@@ -86,7 +90,8 @@ class Dnabert2Encoder(NeuralEncoder):
     FileNotFoundError
         The checkpoint is incomplete, or the hub cannot be reached.
     ValueError
-        An option is unusable, or the weights are unsafe, damaged, or not those of a DNABERT-2.
+        An option is unusable; ``config.json`` or ``tokenizer.json`` is damaged, describes no DNABERT-2, or does not
+        belong to the other files; or the weights are unsafe, damaged, not finite, or not those of a DNABERT-2.
 
     Notes
     -----
@@ -115,8 +120,10 @@ class Dnabert2Encoder(NeuralEncoder):
         if source in (None, HUB_ID):
             revision = revision or HUB_REVISION
         checkpoint = find_checkpoint(source or HUB_ID, revision=revision, files=("config.json", "tokenizer.json"))
+        n_known = checkpoint.sizes(SIZES)["vocab_size"]
         tokenizer = read_tokenizer(checkpoint)
-        special = {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+        _require_known_ids(tokenizer, n_known, checkpoint)
+        special = _special_ids(tokenizer)
         network = load_mosaic_bert(checkpoint)
         super().__init__(
             network,
@@ -139,7 +146,7 @@ def load_mosaic_bert(checkpoint: Checkpoint) -> MosaicBert:
     from ..nn import MosaicBert
 
     sizes = checkpoint.sizes(SIZES)
-    return load_network(lambda: MosaicBert(**sizes), checkpoint, modules=MODULES, ignored=IGNORED)
+    return load_network(lambda: MosaicBert(**sizes), checkpoint, modules=MODULES, ignored=IGNORED, tried=[0])
 
 
 def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -148,21 +155,70 @@ def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     Raises
     ------
     ValueError
-        It lacks one of the special tokens [CLS], [SEP] and [PAD].
+        It cannot be read, lacks one of the special tokens [CLS], [SEP] and [PAD], or does not spell DNA.
     """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(checkpoint.files["tokenizer.json"]))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    if lacking := {"[CLS]", "[SEP]", "[PAD]"} - special:
-        msg = (
-            f"{checkpoint.files['tokenizer.json']} lacks the special tokens {sorted(lacking)}, found "
-            f"{sorted(special)}. Pass source= a folder with the tokenizer.json of DNABERT-2."
-        )
-        raise ValueError(msg)
+    file = checkpoint.files["tokenizer.json"]
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        encodings = [tokenizer.encode(sequence) for sequence in _TRIED]
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's own have no class, and those it does not foresee are no Exception
+        _refuse_tokenizer(file, f"cannot be used ({error})", "the file that the tokenizers library writes", error)
+    special = _special_ids(tokenizer)
+    if lacking := set(_SPECIAL) - set(special):
+        _refuse_tokenizer(file, f"lacks the special tokens {sorted(lacking)}, found {sorted(special)}", "all of them")
+    _require_byte_pairs(tokenizer, file)
+    for sequence, encoding in zip(_TRIED, encodings, strict=True):
+        _require_spelling(tokenizer, sequence, encoding, file)
     return tokenizer
+
+
+def _special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the id of each token that stands for no bases."""
+    return {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+
+
+def _require_byte_pairs(tokenizer: Tokenizer, file: Path) -> None:
+    """Raise ValueError if a tokeniser does not merge pairs of letters, or not always the same."""
+    from tokenizers.models import BPE
+
+    model = tokenizer.model
+    if not isinstance(model, BPE):
+        _refuse_tokenizer(file, f"has a model of type {type(model).__name__}", "one of type BPE")
+    if model.dropout:
+        _refuse_tokenizer(file, f"leaves out merges at random, dropout={model.dropout}", "dropout null")
+    ids = list(tokenizer.get_vocab().values())
+    if len(set(ids)) < len(ids):
+        _refuse_tokenizer(file, f"has {len(ids)} tokens with {len(set(ids))} different ids", "an id for each token")
+
+
+def _require_spelling(tokenizer: Tokenizer, sequence: str, encoding: Encoding, file: Path) -> None:
+    """Raise ValueError if the tokens of a sequence are not [CLS], tokens that spell it, and [SEP]."""
+    first, *spelling, last = encoding.tokens if len(encoding.tokens) > 1 else ("", "")
+    spells = (first, "".join(spelling), last) == ("[CLS]", sequence, "[SEP]")
+    known = [tokenizer.token_to_id(token) for token in encoding.tokens]
+    if not spells or encoding.ids != known or set(spelling) & set(_special_ids(tokenizer)):
+        found = f"splits {sequence!r} into {encoding.tokens} with ids {encoding.ids}"
+        _refuse_tokenizer(file, found, "[CLS], tokens that spell the sequence, and [SEP], each with its own id")
+
+
+def _require_known_ids(tokenizer: Tokenizer, n_known: int, checkpoint: Checkpoint) -> None:
+    """Raise ValueError if a token has no vector in the network."""
+    token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if largest >= n_known:
+        found = f"has the token {token!r} with id {largest}"
+        expected = f"ids below {n_known}, the vocab_size of {checkpoint.files['config.json']}"
+        _refuse_tokenizer(checkpoint.files["tokenizer.json"], found, expected)
+
+
+def _refuse_tokenizer(file: Path, found: str, expected: str, error: BaseException | None = None) -> NoReturn:
+    msg = f"{file} {found}; expected {expected}. Pass source= a folder with the tokenizer.json of DNABERT-2."
+    raise ValueError(msg) from error
 
 
 def byte_pair_tokens(tokenizer: Tokenizer) -> Callable[[Sequence[str]], Tokens]:

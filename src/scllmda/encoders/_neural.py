@@ -133,6 +133,8 @@ class NeuralEncoder:
         ------
         MemoryError
             A single sequence does not fit into memory.
+        ValueError
+            The weights give NaN or infinite values.
         """
         if len(sequences) == 0:
             return np.empty((0, self.n_dims), dtype=np.float32)
@@ -165,6 +167,7 @@ class NeuralEncoder:
                 if pooled is None:
                     budget = _halved(len(rows), length, self.name)
                     continue
+                _require_finite(pooled, self.name)
                 vectors[rows] = pooled
                 bar.update(len(rows))
                 first += len(rows)
@@ -206,6 +209,17 @@ class NeuralEncoder:
         return None
 
 
+def _require_finite(pooled: np.ndarray, name: str) -> None:
+    """Raise ValueError if vectors are not finite, as those of weights that are too large are not."""
+    n_bad = int((~np.isfinite(pooled)).any(axis=1).sum())
+    if n_bad:
+        msg = (
+            f"The weights of {name!r} give NaN or infinite values for {n_bad} of {len(pooled)} sequences, expected "
+            "finite ones. Download them again from their publisher, and pass source= the folder they are in."
+        )
+        raise ValueError(msg)
+
+
 def pool(hidden: torch.Tensor, counted: torch.Tensor, pooling: str) -> torch.Tensor:
     """Return one vector per sequence from those of its tokens.
 
@@ -243,15 +257,20 @@ def check_options(
     if pooling not in POOLINGS:
         msg = f"pooling={pooling!r} found, expected one of {list(POOLINGS)}. The published one is pooling='mean'."
         raise ValueError(msg)
-    if batch_tokens is not None and batch_tokens < 1:
-        msg = f"batch_tokens={batch_tokens} found, expected a positive integer, or None for the device's own."
+    is_whole = isinstance(batch_tokens, (int, np.integer)) and not isinstance(batch_tokens, bool)
+    if batch_tokens is not None and (not is_whole or batch_tokens < 1):
+        msg = f"batch_tokens={batch_tokens!r} found, expected a positive integer, or None for the device's own."
         raise ValueError(msg)
     if quantise and device not in ("auto", "cpu"):
         msg = f"quantise=True is for the CPU, found device={device!r}. Pass device='cpu', or leave quantise out."
         raise ValueError(msg)
+    if not isinstance(device, str):
+        msg = f"device={device!r} found, expected the name of one. Pass device='cpu' or 'auto'."
+        raise ValueError(msg)
     device = "cpu" if quantise else pick_device(device)
     try:
-        torch.empty(0, device=device)
+        # There and back: some devices take tensors, and give none.
+        torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         msg = f"Cannot use device={device!r}: {str(error).partition(chr(10))[0]} Pass device='cpu' or 'auto'."
         raise ValueError(msg) from error

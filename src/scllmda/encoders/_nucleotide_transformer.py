@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _logging as logg
-from ._checkpoint import Checkpoint, find_checkpoint, load_network
+from ._checkpoint import Checkpoint, find_checkpoint, load_network, shortened
 from ._neural import NeuralEncoder, check_options
 from ._six_mers import CLS, six_mer_tokens
 
 if TYPE_CHECKING:
+    import torch
+
     from ..nn import NucleotideTransformer
 
 HUB_REVISIONS: dict[str, str | None] = {
@@ -50,8 +53,14 @@ MODULES = {
     "layers.{}.up": "esm.encoder.layer.{}.intermediate.dense",
     "layers.{}.down": "esm.encoder.layer.{}.output.dense",
 }
-IGNORED = r"lm_head\..*|esm\.contact_head\..*|esm\.embeddings\.position_(ids|embeddings\.weight)|.*\.inv_freq"
-"""Heads, and what the positions of one generation leave in the other's files or can be computed from."""
+IGNORED = r"lm_head\..*|esm\.contact_head\..*|esm\.embeddings\.position_(ids|embeddings\.weight)"
+"""Heads, and what learned positions leave in the files of rotary ones or can be computed from."""
+FREQUENCIES = "esm.encoder.layer.{}.attention.self.rotary_embeddings.inv_freq"
+"""Of rotary positions; in the files of the second generation, and computed by the network."""
+
+FIXED = {"pad_token_id": 1, "mask_token_id": 2, "emb_layer_norm_before": False}
+"""What all published networks have in common, where ``config.json`` says it: <pad> and <mask> come second and third in
+either vocabulary, and nothing is normalised before the first layer."""
 
 
 class NucleotideTransformerEncoder(NeuralEncoder):
@@ -95,7 +104,8 @@ class NucleotideTransformerEncoder(NeuralEncoder):
     FileNotFoundError
         The checkpoint is incomplete, or the hub cannot be reached.
     ValueError
-        The name or an option is unusable, or the weights are unsafe, damaged, or not those of a Nucleotide Transformer.
+        The name or an option is unusable; ``config.json`` is damaged, describes no Nucleotide Transformer, or does not
+        belong to the weights; or these are unsafe, damaged, not finite, or not those of a Nucleotide Transformer.
 
     Notes
     -----
@@ -159,13 +169,10 @@ def first_six_mer(checkpoint: Checkpoint) -> int:
         The network's vocabulary is neither.
     """
     first_ids = {4 + 4**6 + 5: 4, 6 + 4**6 + 5: 6}
-    size = checkpoint.config.get("vocab_size")
+    size = checkpoint.sizes(SIZES)["vocab_size"]
     if size not in first_ids:
-        msg = (
-            f"{checkpoint.files['config.json']} has vocab_size={size}, expected one of {list(first_ids)}: 6-mers of "
-            "the first or second generation. Pass source= a published Nucleotide Transformer v1 or v2."
-        )
-        raise ValueError(msg)
+        generations = "6-mers of the first or second generation"
+        checkpoint.refuse(f"has vocab_size={size}, expected one of {list(first_ids)}: {generations}")
     return first_ids[size]
 
 
@@ -175,26 +182,68 @@ def load_nucleotide_transformer(checkpoint: Checkpoint) -> NucleotideTransformer
     Raises
     ------
     ValueError
-        ``config.json`` asks for positions that are neither learned nor rotary.
+        ``config.json`` describes no network of either generation, or other weights than there are.
     """
     from ..nn import NucleotideTransformer
 
     sizes = checkpoint.sizes(SIZES)
-    positions = checkpoint.config.get("position_embedding_type")
-    if positions not in ("absolute", "rotary"):
-        msg = (
-            f"{checkpoint.files['config.json']} has position_embedding_type={positions!r}, expected 'absolute' or "
-            "'rotary'. Pass source= a published Nucleotide Transformer v1 or v2."
-        )
-        raise ValueError(msg)
-    # Only the second generation writes add_bias_fnn, and its gates come with it.
-    gated = not checkpoint.config.get("add_bias_fnn", True)
+    _require_fixed(checkpoint)
+    is_second = _is_second(checkpoint)
+    # Positions up to that of padding are never used; <cls> and one token of bases need two more.
+    least = sizes["pad_id"] + 3
+    if sizes["n_positions"] < least:
+        checkpoint.refuse(f"has max_position_embeddings={sizes['n_positions']}, expected at least {least}")
     return load_network(
-        lambda: NucleotideTransformer(**sizes, rotary=positions == "rotary", gated=gated),
+        lambda: NucleotideTransformer(**sizes, rotary=is_second, gated=is_second),
         checkpoint,
         modules=MODULES,
         ignored=IGNORED,
+        tried=[CLS, CLS + 1],
+        shapes={
+            "esm.embeddings.position_embeddings.weight": (sizes["n_positions"], sizes["hidden_size"]),
+            "esm.contact_head.regression.weight": (1, sizes["n_layers"] * sizes["n_heads"]),
+        },
+        computed=_frequencies(sizes, checkpoint) if is_second else None,
     )
+
+
+def _require_fixed(checkpoint: Checkpoint) -> None:
+    """Raise ValueError if ``config.json`` contradicts what all published networks have in common."""
+    for name, expected in FIXED.items():
+        found = checkpoint.config.get(name, expected)
+        # To Python, 0 is False and 1 is True.
+        if found != expected or isinstance(found, bool) != isinstance(expected, bool):
+            checkpoint.refuse(f"has {name}={shortened(found)}, expected {expected!r}")
+
+
+def _is_second(checkpoint: Checkpoint) -> bool:
+    """Return whether the network is of the second generation: rotary positions, and gates instead of biases."""
+    positions = checkpoint.config.get("position_embedding_type")
+    # Only the second generation writes add_bias_fnn, and its gates come with it.
+    biases = checkpoint.config.get("add_bias_fnn", True)
+    if positions not in ("absolute", "rotary"):
+        checkpoint.refuse(f"has position_embedding_type={shortened(positions)}, expected 'absolute' or 'rotary'")
+    # The files of the second generation also hold learned positions, which its networks were not trained with.
+    if biases is not (positions == "absolute"):
+        checkpoint.refuse(
+            f"has position_embedding_type={positions!r} and add_bias_fnn={shortened(biases)}, expected 'absolute' and "
+            "true or nothing (first generation), or 'rotary' and false (second generation)"
+        )
+    return positions == "rotary"
+
+
+def _frequencies(sizes: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Return the frequencies of rotary positions by their published names; they tell the number of heads."""
+    import torch
+
+    width = sizes["hidden_size"] // sizes["n_heads"]
+    if width % 2:
+        checkpoint.refuse(
+            f"has hidden_size={sizes['hidden_size']} and num_attention_heads={sizes['n_heads']}, expected heads of an "
+            "even width, for rotary positions"
+        )
+    frequencies = 10000.0 ** (-torch.arange(0, width, 2) / width)
+    return {FREQUENCIES.format(layer): frequencies for layer in range(sizes["n_layers"])}
 
 
 @cache

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_MOST_DIMS = 2**20
+
+
 class RandomEncoder:
     """Standard normal vectors, determined by the sequence alone.
 
@@ -26,7 +29,7 @@ class RandomEncoder:
     Raises
     ------
     ValueError
-        ``n_dims`` is not positive.
+        ``n_dims`` is no whole number, not positive, or above 1,048,576.
 
     Examples
     --------
@@ -39,8 +42,10 @@ class RandomEncoder:
     name = "random"
 
     def __init__(self, n_dims: int = 768) -> None:
-        if n_dims < 1:
-            msg = f"n_dims={n_dims} found, expected a positive integer. Try RandomEncoder(n_dims=768)."
+        is_whole = isinstance(n_dims, (int, np.integer)) and not isinstance(n_dims, bool)
+        if not is_whole or not 1 <= n_dims <= _MOST_DIMS:
+            expected = f"a whole number from 1 to {_MOST_DIMS:,}"
+            msg = f"n_dims={n_dims!r} found, expected {expected}. Try RandomEncoder(n_dims=768)."
             raise ValueError(msg)
         self.n_dims = n_dims
         self.revision = f"1-d{n_dims}"

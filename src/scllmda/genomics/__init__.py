@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from ._builds import build_of_lengths, known_build
 from ._fasta import fetch_sequences
+from ._fasta_file import fasta_of
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
 from ._liftover import Chains, lift_over, read_chains
 from ._overlap import best_overlaps, compare_with_chance
-from ._peak_positions import PeakPositions, peak_positions
+from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions
 
 __all__ = [
     "ACCEPTED_FORMS",
+    "CHROM_COLUMNS",
     "Chains",
     "Intervals",
     "PeakPositions",
@@ -22,6 +24,7 @@ __all__ = [
     "best_overlaps",
     "build_of_lengths",
     "compare_with_chance",
+    "fasta_of",
     "fetch_sequences",
     "known_build",
     "lift_over",

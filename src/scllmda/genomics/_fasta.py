@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ._fasta_file import open_fasta
+from ._fasta_file import fasta_of, open_fasta
 from ._fasta_fit import require_ends_inside, warn_if_gc_poor
 from ._intervals import bare_contig
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ._fasta_file import FastaFile
+    from ._fasta_file import FastaFile, fasta_of
     from ._intervals import Intervals
 
 Missing = Literal["raise", "drop", "n"]
@@ -98,7 +97,7 @@ def fetch_sequences(
         start = (intervals.start + intervals.end) // 2 - window // 2
         end = start + window
 
-    with open_fasta(Path(fasta).expanduser()) as genome:
+    with open_fasta(fasta_of(fasta)) as genome:
         code, chrom = pd.factorize(intervals.chrom)
         contig = _find_contigs(chrom, genome.index.names)[code]
         found = contig >= 0

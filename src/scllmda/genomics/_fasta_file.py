@@ -8,9 +8,10 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -99,6 +100,32 @@ def _refuse(text: bytes, where: str) -> NoReturn:
     raise ValueError(msg)
 
 
+def fasta_of(genome: Any) -> Path:
+    """Return the path of a genome's FASTA, which is there.
+
+    Parameters
+    ----------
+    genome
+        Its path, or an object whose ``.fasta`` is that.
+
+    Raises
+    ------
+    TypeError
+        It is neither.
+    FileNotFoundError
+        There is no such file.
+    """
+    path = getattr(genome, "fasta", genome)
+    if not isinstance(path, str | PathLike):
+        msg = f"Found genome={genome!r}; expected the path of a FASTA, or an object with a .fasta."
+        raise TypeError(msg)
+    path = Path(path).expanduser()
+    if not path.is_file():
+        msg = f"Found no FASTA at {str(path)!r}; expected genome= the path of the genome that the peaks were called on."
+        raise FileNotFoundError(msg)
+    return path
+
+
 @contextmanager
 def open_fasta(path: Path) -> Iterator[FastaFile]:
     """Open a FASTA that may be compressed and whose folder may be read-only.
@@ -115,9 +142,6 @@ def open_fasta(path: Path) -> Iterator[FastaFile]:
     ValueError
         It is no FASTA that can be indexed, or a broken archive.
     """
-    if not path.is_file():
-        msg = f"Found no FASTA at {str(path)!r}; expected the path of the genome that the peaks were called on."
-        raise FileNotFoundError(msg)
     with TemporaryDirectory(prefix="scllmda-") as scratch:
         plain = _unpack(path, Path(scratch)) if _is_compressed(path) else path
         if not plain.stat().st_size:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._anndata import read
+from .._checks import checked
 from .._keys import AnnotationKeys
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def annotation(
     adata: AnnData | MuData, key: str = "scllmda", *, proba: bool = False, mod: str = "atac"
 ) -> pd.DataFrame:

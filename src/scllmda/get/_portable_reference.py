@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from .._anndata import read
+from .._checks import checked
 from .._keys import CELL_EMBEDDING, SEQUENCE
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@checked
 def portable_reference(
     reference: AnnData | MuData | str | PathLike[str], *, use_rep: str = CELL_EMBEDDING, mod: str = "atac"
 ) -> AnnData:

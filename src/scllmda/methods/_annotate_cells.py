@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._checks import make
 from ..calibration import NoveltyRecipe, domain_shift, novelty, rejection_threshold, remoteness
 from ..graphs import (
     NearestCells,
@@ -141,14 +142,10 @@ def make_novelty_recipe(overrides: Mapping[str, Any] | None) -> NoveltyRecipe:
 
     Raises
     ------
-    ValueError
-        A name is not one of the recipe's.
+    TypeError, ValueError
+        A name is not one of the recipe's, or a value is of another type or out of its range.
     """
-    known = [f.name for f in fields(NoveltyRecipe)]
-    if unknown := sorted(set(overrides or ()) - set(known)):
-        msg = f"There is no {unknown} in the recipe of novelty; it has {known}."
-        raise ValueError(msg)
-    return NoveltyRecipe(**(overrides or {}))
+    return make(NoveltyRecipe, overrides, "novelty (novelty_recipe=)")
 
 
 def _task(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._checks import make
 from ._baselines import (
     HarmonyLrRecipe,
     LsiKnnRecipe,
@@ -116,16 +117,10 @@ def make_recipe(name: str, overrides: Mapping[str, Any] | None) -> Any:
 
     Raises
     ------
-    ValueError
-        A name is not one of the recipe's.
+    TypeError, ValueError
+        A name is not one of the recipe's, or a value is of another type or out of its range.
     """
-    recipe = get(name).recipe
-    overrides = dict(overrides or {})
-    known = [f.name for f in fields(recipe)]
-    if unknown := sorted(set(overrides) - set(known)):
-        msg = f"method={name!r} has no {unknown} in its recipe; it has {known}."
-        raise ValueError(msg)
-    return recipe(**overrides)
+    return make(get(name).recipe, overrides, f"method={name!r}")
 
 
 def table() -> pd.DataFrame:

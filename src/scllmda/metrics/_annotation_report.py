@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .._checks import checked
 from .._keys import UNASSIGNED, class_column
+from .._label_text import as_text
 from ._reliability_bins import reliability_bins
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@checked
 def annotation_report(
     truth: Sequence[Any] | ArrayLike,
     predicted: Sequence[Any] | ArrayLike,
@@ -69,7 +72,7 @@ def annotation_report(
     if not known.any():
         msg = "No label is known (all missing); expected at least one cell with a label in truth."
         raise ValueError(msg)
-    y, p = true[known].astype(str).to_numpy(), guess[known].astype(str).to_numpy()
+    y, p = (as_text(labels[known]).fillna("").to_numpy(str) for labels in (true, guess))
     types = np.unique(y)
     report = {
         "n_cells": float(len(y)),

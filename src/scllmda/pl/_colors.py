@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._keys import UNASSIGNED
+from .._label_text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ def class_colors(classes: Sequence[str], reference: AnnData | None, labels_key: 
 
     known: dict[str, str] = {}
     if reference is not None and labels_key in reference.obs and f"{labels_key}_colors" in reference.uns:
-        categories = pd.Categorical(reference.obs[labels_key]).categories.astype(str)
+        categories = as_text(pd.Series(pd.Categorical(reference.obs[labels_key]).categories))
         known = dict(zip(categories, map(str, reference.uns[f"{labels_key}_colors"]), strict=False))
     palette = next(
         (p for p in (palettes.default_20, palettes.default_28) if len(p) >= len(classes)), palettes.default_102

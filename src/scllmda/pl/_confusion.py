@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from .._anndata import obs_column, resolve
+from .._checks import checked
+from .._label_text import as_text
 from ..get import annotation
 from ._figure import hand_over
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def confusion(
     adata: AnnData | MuData,
     *,
@@ -66,12 +69,13 @@ def confusion(
 
     atac = resolve(adata, mod=mod)[1]
     predicted = annotation(atac, key)["label"].astype(str)
-    known = obs_column(adata, atac, truth, parameter="truth")
+    # By position: barcodes may repeat.
+    known = as_text(obs_column(adata, atac, truth, parameter="truth"))
     has_label = known.notna().to_numpy()
     if not has_label.any():
         msg = f"No cell has a label in .obs[{truth!r}]; expected known labels to compare with."
         raise ValueError(msg)
-    table = pd.crosstab(known[has_label].astype(str), predicted[has_label])
+    table = pd.crosstab(known.to_numpy()[has_label], predicted.to_numpy()[has_label])
     rows = list(table.index)
     columns = [c for c in rows if c in table.columns] + [c for c in table.columns if c not in rows]
     counts = table[columns].to_numpy()

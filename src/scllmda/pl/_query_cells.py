@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._anndata import has_label, obs_column
+from .._anndata import obs_column
+from .._label_text import has_label
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._anndata import has_label, obs_column, read
+from .._anndata import obs_column, read
+from .._checks import checked
+from .._label_text import as_text, has_label
 from ..get import annotation
 from ..metrics._reliability_bins import reliability_bins
 from ._figure import hand_over
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def reliability(
     adata: AnnData | MuData,
     *,
@@ -87,7 +90,7 @@ def reliability(
             "Pass truth= a column with known labels of query cells."
         )
         raise ValueError(msg)
-    correct = (table["raw"].astype(str) == known.astype(str)).to_numpy()
+    correct = table["raw"].astype(str).to_numpy() == as_text(known).to_numpy()
     bins = reliability_bins(score[shown], correct[shown], n_bins)
 
     figure, (ax, below) = plt.subplots(

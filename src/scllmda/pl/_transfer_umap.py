@@ -9,7 +9,9 @@ import pandas as pd
 from anndata import AnnData
 
 from .._anndata import obs_column, resolve
+from .._checks import checked
 from .._keys import AnnotationKeys
+from .._label_text import as_text
 from ..get import annotation
 from ._colors import class_colors
 from ._figure import hand_over
@@ -24,6 +26,7 @@ PANEL = (4.2, 4.0)
 """Inches."""
 
 
+@checked
 def transfer_umap(
     adata: AnnData | MuData,
     *,
@@ -79,10 +82,8 @@ def transfer_umap(
     table = annotation(atac, key)
     cells = _joint_cells(adata, atac, table, key)
     if truth is not None:
-        known = obs_column(adata, atac, truth, parameter="truth").astype(object)
-        cells.obs["truth"] = pd.Categorical(
-            [None] * (cells.n_obs - len(known)) + [None if pd.isna(t) else str(t) for t in known]
-        )
+        known = as_text(obs_column(adata, atac, truth, parameter="truth"))
+        cells.obs["truth"] = pd.Categorical([None] * (cells.n_obs - len(known)) + known.tolist())
     # Beyond some thousand cells scanpy would take pynndescent, whose release 0.7 it cannot read (scanpy 1.11).
     sc.pp.neighbors(cells, use_rep="X", transformer="sklearn", random_state=0)
     sc.tl.umap(cells, random_state=0)

@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .._anndata import read, write_slots
+from .._checks import checked
 from .._counts import counts
 from .._peak_pairs import Mode, pair_peaks
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def match_peaks(
     query: AnnData | MuData | str | PathLike[str],
     reference: AnnData | MuData | str | PathLike[str],
@@ -105,7 +107,7 @@ def match_peaks(
     query, reference = read(query, mod=mod), read(reference, mod=mod)
     start = logg.info("matching the query's peaks to the reference's")
     pairs = pair_peaks(query, reference, min_overlap=min_overlap, mode=mode, chain=chain)
-    X = counts(query, layer)
+    X = counts(query, layer, what="query")
     per_peak = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
     found = pairs.target >= 0
     summary = {

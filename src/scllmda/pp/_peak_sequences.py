@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from .. import _logging as logg
-from .._anndata import resolve, write_slots
+from .._anndata import claim_slots, resolve, write_slots
+from .._checks import checked
 from .._keys import SEQUENCE
-from ..genomics import ACCEPTED_FORMS, fetch_sequences, peak_positions
+from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fetch_sequences, peak_positions
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -29,6 +30,7 @@ class Genome(Protocol):
         """Path of the FASTA."""
 
 
+@checked
 def peak_sequences(
     adata: AnnData | MuData,
     genome: str | PathLike[str] | Genome | None = None,
@@ -113,6 +115,9 @@ def peak_sequences(
     data, atac = resolve(adata, mod=mod, copy=copy)
     if missing == "drop":
         _require_droppable(data, atac)
+    if key_added is not None:
+        positions = {("var", name): "positions" for name in (*CHROM_COLUMNS, "start", "end") if name in atac.var}
+        claim_slots(atac, [("var", key_added)], read=positions, is_ours=_is_dna(atac, key_added))
     fasta = _fasta_path(genome, data, atac)
     where = peak_positions(atac.var)
     if len(atac.var) and not len(where.rows):
@@ -156,13 +161,12 @@ def _fasta_path(genome: str | PathLike[str] | Genome | None, data: AnnData | MuD
             )
             raise ValueError(msg)
         genome = noted[0]
-    path = getattr(genome, "fasta", genome)
-    if not isinstance(path, str | PathLike):
-        msg = (
-            f"Found a genome of type {type(genome).__name__}; expected the path of a FASTA, or an object with a .fasta."
-        )
-        raise TypeError(msg)
-    return fspath(path)
+    return fspath(fasta_of(genome))
+
+
+def _is_dna(adata: AnnData, column: str) -> bool:
+    """Return whether a column of ``.var`` holds sequences, by the first of them."""
+    return column in adata.var and bool(adata.var[column].iloc[:100].astype(str).str.fullmatch("[ACGTN]*").all())
 
 
 def _warn_if_unknown(sequences: npt.NDArray[np.object_], fasta: str) -> None:

@@ -11,11 +11,13 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .._anndata import load, obs_column, read, require_peaks, resolve, write_slots
-from .._counts import counts
+from .._checks import checked
+from .._counts import counts, has_counts
 from .._keys import AnnotationKeys
+from ..genomics import fasta_of
 from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
 from ._annotation_report import contradicted, report
-from ._annotation_slots import annotation_slots
+from ._annotation_slots import annotation_slots, claim_annotation
 from ._cell_space import (
     frozen_space,
     require_counts,
@@ -28,7 +30,7 @@ from ._cell_space import (
 from ._embed_peaks import pick_encoder
 from ._joint_counts import joint_counts_of_one, joint_counts_of_two
 from ._labels import Labels, as_levels, encode_batches, encode_labels, require_columns, require_query
-from ._params import require_effect, require_positive, require_share, require_slot_name, storable
+from ._params import require_effect, storable
 from ._sequences import Sequences
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ..encoders import PeakEncoder
 
 
+@checked
 def annotate(
     adata: AnnData | MuData,
     reference: AnnData | MuData | str | PathLike[str] | None = None,
@@ -49,9 +52,10 @@ def annotate(
     recipe: Mapping[str, Any] | None = None,
     encoder: str | PeakEncoder = "kmer",
     genome: Any = None,
-    unlabeled: str = "unknown",
+    unlabeled: str | int | Sequence[str] = "unknown",
     batch_key: str | None = None,
     layer: str | None = None,
+    reference_layer: str | None = None,
     n_latent: int = 128,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
@@ -93,12 +97,14 @@ def annotate(
     genome
         FASTA of the reference's genome build; as in :func:`scllmda.pp.peak_sequences`.
     unlabeled
-        Label that marks a cell as unlabelled, besides a missing one. Such reference cells are left out.
+        Label that marks a cell as unlabelled, or several such, besides missing ones. Such reference cells are left out.
     batch_key
         Column of the reference's ``.obs`` with batches or donors, held out in turn for calibration. Never read for
         query cells.
     layer
-        Layer with the counts, of both objects; ``.X`` if None.
+        Layer with the counts, ``.X`` if None; of both objects, unless ``reference_layer`` is given.
+    reference_layer
+        Layer of the reference with its counts, where it is another one; "X" for ``.X``.
     n_latent
         Dimensions of the cell embedding, at most; the default method reads the 64 principal ones.
     n_neighbors
@@ -185,36 +191,50 @@ def annotate(
     >>> sl.get.annotation(query).columns.tolist()
     ['label', 'raw', 'score', 'novelty']
     """
-    data, target = resolve(adata, mod=mod, copy=copy)
+    data, target = resolve(adata, mod=mod, copy=copy, what="query")
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
     of_novelty = make_novelty_recipe(novelty_recipe)
-    require_positive(n_latent=n_latent, n_neighbors=n_neighbors)
-    require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
-    require_slot_name(key_added)
-    of_two = {"chain": chain, "min_overlap": min_overlap, "frozen": frozen or None}
+    of_two = {
+        "chain": chain,
+        "min_overlap": min_overlap,
+        "frozen": frozen or None,
+        "reference_layer": reference_layer,
+    }
     require_effect("without reference=", of_two, possible=reference is not None)
     # Baselines make their own representation of counts.
     has_own_space = has_own_representation(method)
     without = f"with method={method!r}, which reads no sequence"
     require_effect(without, {"genome": genome}, possible=not has_own_space)
+    if genome is not None:
+        fasta_of(genome)
     if frozen:
         require_counts(method)
     # The device is for networks; an encoder that is given has its own.
     encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
+    if reference is not None and reference is data:
+        msg = "Query and reference are one object, which would be written to. Pass a copy: reference.copy()."
+        raise ValueError(msg)
+    used: dict[tuple[str, str], str | None] = {("obs", str(majority_voting)): majority_voting and "majority_voting"}
+    if reference is None:
+        used |= {("obs", level): "labels_key" for level in levels} | {
+            ("obs", str(batch_key)): batch_key and "batch_key"
+        }
+    claim_annotation(target, key_added, used)
     generator = np.random.default_rng(rng)
     clusters = None
     if majority_voting is not None:
-        clusters = obs_column(data, target, majority_voting, parameter="majority_voting")
+        clusters = obs_column(data, target, majority_voting, parameter="majority_voting", what="query")
     start = logg.info("annotating")
     sequences = Sequences(encoder, genome)
     pairing = {"min_overlap": 0.5 if min_overlap is None else min_overlap, "chain": chain}
+    of_known = layer if reference_layer is None else reference_layer
     none_allowed = False
     if reference is None:
         inputs = _one_object(data, target, levels, unlabeled, batch_key)
         joint = joint_counts_of_one(target, inputs.codes, layer)
     else:
         inputs = _two_objects(target, reference, levels, unlabeled, batch_key, mod)
-        frozen = frozen or (inputs.known.X is None and layer not in inputs.known.layers)
+        frozen = frozen or (not has_counts(inputs.known, of_known) and inputs.known.X is None)
         joint = None
         if frozen:
             require_counts(method)
@@ -232,7 +252,7 @@ def annotate(
                 inputs.known,
                 inputs.labelled,
                 inputs.codes[: len(inputs.labelled)],
-                layer,
+                (layer, of_known),
                 pairing,
                 none_allowed=none_allowed,
             )
@@ -243,7 +263,7 @@ def annotate(
     codes, batch = inputs.codes[order], None if inputs.batch is None else inputs.batch[order]
     learn_from = None
     if sequences.learns and not has_own_space and sequences.known(inputs.known):
-        learn_from = counts(inputs.known, layer)[inputs.labelled]
+        learn_from = counts(inputs.known, of_known)[inputs.labelled]
     if joint is None:
         space = frozen_space(target, inputs.known, inputs.labelled, sequences, layer, pairing)
     elif has_own_space:
@@ -292,6 +312,7 @@ def annotate(
             unlabeled=unlabeled,
             batch_key=batch_key,
             layer=layer,
+            reference_layer=reference_layer,
             n_latent=space.cells.X.shape[1],
             n_neighbors=n_neighbors,
             max_false_rejection=max_false_rejection,
@@ -309,7 +330,7 @@ def annotate(
     slots = annotation_slots(
         key_added,
         annotation,
-        inputs.labels.levels,
+        inputs.labels,
         at[inputs.written],
         target.obs_names,
         uns,
@@ -350,7 +371,11 @@ class _Inputs:
 
 
 def _one_object(
-    data: AnnData | MuData, target: AnnData, levels: Sequence[str], unlabeled: str, batch_key: str | None
+    data: AnnData | MuData,
+    target: AnnData,
+    levels: Sequence[str],
+    unlabeled: str | int | Sequence[str],
+    batch_key: str | None,
 ) -> _Inputs:
     """Read labels of an object with labelled and unlabelled cells."""
     labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
@@ -368,7 +393,7 @@ def _two_objects(
     target: AnnData,
     reference: AnnData | MuData | str | PathLike[str],
     levels: Sequence[str],
-    unlabeled: str,
+    unlabeled: str | int | Sequence[str],
     batch_key: str | None,
     mod: str,
 ) -> _Inputs:
@@ -377,13 +402,13 @@ def _two_objects(
         msg = "The query has no cells; expected at least one."
         raise ValueError(msg)
     data = load(reference)
-    known = read(data, mod=mod)
-    labels = encode_labels([obs_column(data, known, key) for key in levels], unlabeled)
+    known = read(data, mod=mod, what="reference")
+    labels = encode_labels([obs_column(data, known, key, what="reference") for key in levels], unlabeled)
     require_columns(labels, levels[-1], target.obs_names.name)
     labelled = np.flatnonzero(labels.codes >= 0)
     batch = None
     if batch_key is not None:
-        batch = encode_batches(obs_column(data, known, batch_key, parameter="batch_key"))
+        batch = encode_batches(obs_column(data, known, batch_key, parameter="batch_key", what="reference"))
         batch = np.concatenate([batch[labelled], np.full(target.n_obs, -1)])
     codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
     return _Inputs(known, labelled, labels, codes, batch, np.arange(len(labelled), len(codes)))

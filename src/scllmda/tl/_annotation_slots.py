@@ -1,20 +1,40 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._anndata import claim_slots
 from .._keys import UNASSIGNED, AnnotationKeys, class_column
 from ..methods import Annotation
+from ._labels import Labels
+
+
+def claim_annotation(adata: AnnData, key: str, read: Mapping[tuple[str, str], str | None]) -> None:
+    """Make sure, before any work, that an annotation can be written under ``key``.
+
+    Parameters
+    ----------
+    adata
+        Object that will be written to.
+    key
+        ``key_added``.
+    read
+        Slots that are read, by what is read from them; None where nothing is.
+    """
+    keys, found = AnnotationKeys(key), adata.uns.get(key)
+    is_ours = isinstance(found, Mapping) and {"classes", "params"} <= set(found)
+    claim_slots(adata, keys.slots, read={slot: what for slot, what in read.items() if what}, is_ours=is_ours)
 
 
 def annotation_slots(
     key: str,
     annotation: Annotation,
-    levels: NDArray[np.object_],
+    labels: Labels,
     cells: NDArray[np.integer],
     obs_names: pd.Index,
     uns: Mapping[str, Any],
@@ -30,8 +50,8 @@ def annotation_slots(
         ``key_added``.
     annotation
         Of all cells.
-    levels
-        (n_levels, n_classes) name of each class, from coarse to fine.
+    labels
+        Of the reference.
     cells
         Positions, in the annotation, of the cells of the object that is written to, in its order.
     obs_names
@@ -45,15 +65,15 @@ def annotation_slots(
     """
     keys = AnnotationKeys(key)
     proba = annotation.proba[cells]
-    classes, seen = levels[-1], proba.any(axis=1)
+    classes, levels, seen = labels.classes, labels.levels, proba.any(axis=1)
     raw = np.where(seen, classes[proba.argmax(axis=1)], UNASSIGNED)
     label = np.where(annotation.rejected[cells], UNASSIGNED, _finest(proba, levels, min_probability))
     if clusters is not None:
         label = _vote(label, clusters, annotation.query[cells] & seen)
     columns = [class_column(c) for c in classes]
     return {
-        ("obs", keys.label): _as_category(label, levels[::-1].ravel()),
-        ("obs", keys.raw): _as_category(raw, classes),
+        ("obs", keys.label): _as_category(label, labels.order),
+        ("obs", keys.raw): _as_category(raw, labels.order),
         ("obs", keys.score): proba.max(axis=1),
         ("obs", keys.novelty): annotation.novelty[cells],
         ("obsm", keys.proba): pd.DataFrame(proba, index=obs_names, columns=columns),
@@ -93,8 +113,12 @@ def _vote(labels: NDArray[np.object_], clusters: pd.Series, voters: NDArray[np.b
     return voted
 
 
-def _as_category(labels: NDArray[np.object_], classes: NDArray[np.object_]) -> pd.Series:
-    """Return labels with all classes as categories, each once, and "Unassigned" if a cell is."""
-    unassigned = [UNASSIGNED] if (labels == UNASSIGNED).any() else []
-    # A reference may have the class itself, labelled by this tool before.
-    return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys([*classes, *unassigned]))))
+def _as_category(labels: NDArray[np.object_], order: Sequence[str]) -> pd.Series:
+    """Return labels whose categories are those that occur, in an order, and "Unassigned" last.
+
+    Scanpy and muon cannot group by categories without cells.
+    """
+    found = set(labels)
+    # A reference may have "Unassigned" itself, labelled by this tool before.
+    names = [name for name in dict.fromkeys([*order, UNASSIGNED]) if name in found]
+    return pd.Series(pd.Categorical(labels, categories=names))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _logging as logg
-from .._anndata import obs_column, resolve, write_slots
+from .._anndata import claim_slots, obs_column, resolve, write_slots
+from .._checks import checked
 from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING, SEQUENCE, base_rate
 from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
-from ._decoder_slots import decoder_slots, pad
+from ._decoder_slots import decoder_slots, is_embedding, pad
 from ._labels import encode_batches
-from ._params import require_positive, require_slot_name, storable
+from ._params import storable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ LIKELIHOODS = ("bernoulli", "poisson")
 DOMAIN_PEAKS = ("shared", "union")
 
 
+@checked
 def cell_embeddings(
     adata: AnnData | MuData,
     *,
@@ -137,12 +139,16 @@ def cell_embeddings(
     if batch_key is not None and domain_peaks == "union":
         msg = "batch_key= needs base rates of peaks that all cells are seen through; pass domain_peaks='shared'."
         raise ValueError(msg)
-    require_positive(n_latent=n_latent, n_epochs=n_epochs)
-    require_slot_name(key_added)
     data, atac = resolve(adata, mod=mod, copy=copy)
     domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
     batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
     use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm
+    claim_slots(
+        atac,
+        [("obsm", key_added), ("varm", key_added), ("var", base_rate(key_added)), ("uns", key_added)],
+        read={} if use_varm is None else {("varm", use_varm): "use_varm"},
+        is_ours=is_embedding(atac, key_added),
+    )
     embeddings = None if use_varm is None else peak_embeddings(atac, use_varm)
     blocks = count_blocks(atac, layer)
     blocks = blocks.binary() if likelihood == "bernoulli" else blocks

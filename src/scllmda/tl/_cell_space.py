@@ -116,14 +116,14 @@ def frozen_space(
     of_query = sequences_of_query(sequences, lifted=pairing["chain"] is not None)
     with_sequence = decoder.prior is not None and params["use_varm"] == sequences.key
     pairs = pair_peaks(query, reference, none_allowed=with_sequence and sequences.carried(query), **pairing)
-    if not any(X.data.any() for X in count_blocks(query, layer)):
+    if not any(X.data.any() for X in count_blocks(query, layer, what="query")):
         msg = f"None of the {query.n_obs} query cells has an open peak; expected some."
         raise ValueError(msg)
     embeddings = None
     if decoder.prior is not None and with_sequence and of_query.known(query) and (pairs.target < 0).any():
         embeddings = of_query.embed(query, n_dims=len(decoder.prior.mean))[0]
     peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
-    blocks = count_blocks(query, layer).onto(peaks.assignment)
+    blocks = count_blocks(query, layer, what="query").onto(peaks.assignment)
     if params["likelihood"] == "bernoulli":
         blocks = blocks.binary()
     decoder, shared = extend_decoder(decoder, blocks, peaks, embeddings)

@@ -27,6 +27,17 @@ def decoder_slots(decoder: Decoder) -> dict[str, Any]:
     return slots if decoder.prior is None else slots | {"prior": asdict(decoder.prior)}
 
 
+def is_embedding(adata: AnnData, key: str) -> bool:
+    """Return whether a cell embedding, fitted or mapped, was written under a key."""
+    found = adata.uns.get(key)
+    return isinstance(found, Mapping) and "params" in found and "classes" not in found
+
+
+def is_fitted(adata: AnnData, key: str) -> bool:
+    """Return whether a decoder was written under a key."""
+    return is_embedding(adata, key) and "cell_gram" in adata.uns[key]
+
+
 def read_decoder(adata: AnnData, key: str) -> Decoder:
     """Return the decoder of a fitted object.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,15 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .. import encoders
-from .._anndata import resolve, write_slots
+from .._anndata import claim_slots, resolve, write_slots
+from .._checks import checked
 from .._counts import counts
 from .._keys import SEQUENCE, peak_embedding
 from ..encoders._cache import VectorCache
 from ..encoders._encode import encode_sequences
 from ..pp import peak_sequences
 from ._cell_embeddings import has_known_base
-from ._params import require_client, require_slot_name
+from ._params import require_client
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ..encoders import PeakEncoder
 
 
+@checked
 def embed_peaks(
     adata: AnnData | MuData,
     encoder: str | PeakEncoder = "kmer",
@@ -126,7 +129,9 @@ def embed_peaks(
     recipe = (encoder, device) if isinstance(encoder, str) else None
     encoder = pick_encoder(encoder, device)
     key = peak_embedding(encoder.name) if key_added is None else key_added
-    require_slot_name(key)
+    origin = atac.uns.get(key)
+    is_ours = isinstance(origin, Mapping) and {"encoder", "revision"} <= set(origin)
+    claim_slots(atac, [("varm", key), ("uns", key)], read={}, is_ours=is_ours)
     # A cache goes by the revision, which an encoder that learns has only when it has learnt.
     cache = None if cache_dir is None or encoders.needs_fit(encoder) else VectorCache(cache_dir, encoder)
     sequences = _stored_sequences(atac, sequence_key) if genome is None else _read_sequences(atac, genome, window)

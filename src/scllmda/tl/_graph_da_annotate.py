@@ -8,12 +8,13 @@ import numpy as np
 
 from .. import _logging as logg
 from .._anndata import obs_column, resolve, write_slots
+from .._checks import checked
 from .._keys import CELL_EMBEDDING
 from ..methods import Cells, annotate_cells, make_novelty_recipe, make_recipe
 from ._annotation_report import warn_of_shift
-from ._annotation_slots import annotation_slots
+from ._annotation_slots import annotation_slots, claim_annotation
 from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
-from ._params import require_positive, require_share, require_slot_name, storable
+from ._params import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def graph_da_annotate(
     adata: AnnData | MuData,
     labels_key: str | Sequence[str],
@@ -29,7 +31,7 @@ def graph_da_annotate(
     use_rep: str = CELL_EMBEDDING,
     method: str = "robust",
     recipe: Mapping[str, Any] | None = None,
-    unlabeled: str = "unknown",
+    unlabeled: str | int | Sequence[str] = "unknown",
     batch_key: str | None = None,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
@@ -62,7 +64,7 @@ def graph_da_annotate(
         Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows
         them.
     unlabeled
-        Label that marks a cell as unlabelled, besides a missing one.
+        Label that marks a cell as unlabelled, or several such, besides missing ones.
     batch_key
         Column of ``.obs`` with batches or donors of the reference, held out in turn for calibration. Never read for
         query cells.
@@ -135,9 +137,13 @@ def graph_da_annotate(
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
     of_novelty = make_novelty_recipe(novelty_recipe)
-    require_positive(n_neighbors=n_neighbors)
-    require_share(max_false_rejection=max_false_rejection, min_probability=min_probability)
-    require_slot_name(key_added)
+    used: dict[tuple[str, str], str | None] = {
+        **{("obs", level): "labels_key" for level in levels},
+        ("obs", str(batch_key)): batch_key and "batch_key",
+        ("obs", str(majority_voting)): majority_voting and "majority_voting",
+        ("obsm", use_rep): "use_rep",
+    }
+    claim_annotation(atac, key_added, used)
     labels = encode_labels([obs_column(data, atac, key) for key in levels], unlabeled)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
@@ -189,7 +195,7 @@ def graph_da_annotate(
     slots = annotation_slots(
         key_added,
         annotation,
-        labels.levels,
+        labels,
         np.arange(len(X)),
         atac.obs_names,
         uns,

@@ -97,7 +97,7 @@ def joint_counts_of_two(
     reference: AnnData,
     labelled: NDArray[np.intp],
     codes: NDArray[np.integer],
-    layer: str | None,
+    layers: tuple[str | None, str | None],
     pairing: Mapping[str, Any],
     *,
     none_allowed: bool,
@@ -112,8 +112,8 @@ def joint_counts_of_two(
         Positions of the labelled cells of the reference.
     codes
         (n_labelled,) their class codes.
-    layer
-        With the counts, of both.
+    layers
+        With the counts, of the query and of the reference.
     pairing
         What :func:`pair_peaks` is to be called with.
     none_allowed
@@ -121,8 +121,9 @@ def joint_counts_of_two(
     """
     pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
     report = pairs.report
-    known, of_known = _side(reference, layer, labelled, codes, pairs.matched)
-    asked, of_asked = _side(query, layer, np.arange(query.n_obs), None, pairs.target >= 0)
+    of_query, of_reference = layers
+    known, of_known = _side(reference, of_reference, labelled, codes, pairs.matched, "reference")
+    asked, of_asked = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, "query")
     assignment = _assignment(pairs, known, asked)
     shared = np.flatnonzero(pairs.matched[known.peaks])
     columns = _select(shared, assignment.shape[1])
@@ -144,6 +145,7 @@ def _side(
     cells: NDArray[np.intp],
     codes: NDArray[np.integer] | None,
     is_shared: NDArray[np.bool_],
+    what: str,
 ) -> tuple[Side, NDArray[np.intp]]:
     """Return some cells of an object on its peaks, and which of ``cells`` each of them is.
 
@@ -152,7 +154,7 @@ def _side(
     peaks, is_interval = _order_of_peaks(adata.var)
     peaks = peaks[(is_interval | is_shared)[peaks]]
     n_shared = int(is_shared.sum())
-    blocks = count_blocks(adata, layer).take(cells).binary().onto(_select(peaks, adata.n_vars)).ready()
+    blocks = count_blocks(adata, layer, what=what).take(cells).binary().onto(_select(peaks, adata.n_vars)).ready()
     order = _order_of_cells(blocks, codes)
     return Side(blocks.take(order).ready(), peaks, n_shared), order
 

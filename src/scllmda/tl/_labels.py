@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._anndata import has_label
+from .. import _logging as logg
 from .._keys import class_column
+from .._label_text import alike, as_names, as_text, has_label, like_none
 
 NO_COLUMNS = ("", ".", "..", "_index")
 """Names that no column of a table in a file can have."""
@@ -22,6 +23,8 @@ class Labels:
     """(n_cells,) position in ``classes``; -1 where the cell is unlabelled."""
     levels: NDArray[np.object_]
     """(n_levels, n_classes) name of each class in each column, from coarse to fine."""
+    order: list[str]
+    """Names in the order of the reference's categories, those of the finest column first."""
 
     @property
     def classes(self) -> NDArray[np.object_]:
@@ -44,15 +47,15 @@ def as_levels(labels_key: str | Sequence[str]) -> list[str]:
     return columns
 
 
-def encode_labels(columns: Sequence[pd.Series], unlabeled: str) -> Labels:
-    """Encode labels; cells are unlabelled whose finest label is missing or equals ``unlabeled``.
+def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[str]) -> Labels:
+    """Encode labels; cells are unlabelled whose finest label is missing or ``unlabeled``. Warn of odd ones.
 
     Parameters
     ----------
     columns
         Labels of the same cells, from coarse to fine.
     unlabeled
-        Label that marks a cell as unlabelled.
+        Label, or labels, that mark a cell as unlabelled.
 
     Raises
     ------
@@ -67,23 +70,56 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str) -> Labels:
             "Expected at least two cell types; pass labels_key= the column that holds them, or a labelled reference."
         )
         raise ValueError(msg)
-    codes, classes = pd.factorize(finest.astype(object).where(known).map(str, na_action="ignore"), sort=True)
+    codes, classes = pd.factorize(as_text(finest.astype(object).where(known)), sort=True)
     if len(classes) == 1:
         msg = (
             f"The only label of .obs[{finest.name!r}] is {classes[0]!r}; expected at least two cell types. "
             "With one there is nothing to tell apart."
         )
         raise ValueError(msg)
+    _warn_of_odd_labels(codes, classes, finest.name, unlabeled)
     levels = [_parents(codes, classes, column, finest.name, unlabeled) for column in columns[:-1]]
-    return Labels(codes.astype(np.int64), np.array([*levels, classes], dtype=object))
+    order = list(dict.fromkeys(name for column in columns[::-1] for name in _in_order(column)))
+    return Labels(codes.astype(np.int64), np.array([*levels, classes], dtype=object), order)
+
+
+def _in_order(column: pd.Series) -> list[str]:
+    """Return the labels of a column in the order of its categories, else sorted as text."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return as_text(pd.Series(column.cat.categories)).tolist()
+    return sorted(as_text(column).dropna().unique())
+
+
+def _warn_of_odd_labels(
+    codes: NDArray[np.integer], classes: NDArray[np.object_], key: Hashable, unlabeled: str | int | Sequence[str]
+) -> None:
+    """Warn of labels that look like none, and of labels that differ by blanks or case alone."""
+    odd = like_none(classes)
+    if odd:
+        counts = ", ".join(f"{(codes == list(classes).index(name)).sum()} cells have {name!r}" for name in odd)
+        names = [*as_names(unlabeled), *odd]
+        logg.warning(
+            f"Labels of .obs[{key!r}] look like none, and are taken for cell types: {counts}. If they mark cells "
+            f"without a label, pass unlabeled={names!r}."
+        )
+    for group in alike(classes):
+        mend = {name: group[0].strip() for name in group if name != group[0].strip()}
+        logg.warning(
+            f"The labels {group!r} of .obs[{key!r}] differ by blanks or case alone, and are taken for {len(group)} "
+            f"cell types. If they are one: adata.obs[{key!r}] = adata.obs[{key!r}].astype(object).replace({mend!r})."
+        )
 
 
 def _parents(
-    codes: NDArray[np.integer], classes: NDArray[np.object_], column: pd.Series, finest: Hashable, unlabeled: str
+    codes: NDArray[np.integer],
+    classes: NDArray[np.object_],
+    column: pd.Series,
+    finest: Hashable,
+    unlabeled: str | int | Sequence[str],
 ) -> NDArray[np.object_]:
     """Return the one coarse label that the cells of each class have."""
     known = has_label(column, unlabeled) & (codes >= 0)
-    table = pd.crosstab(codes[known], column[known].astype(str).to_numpy()).reindex(range(len(classes)), fill_value=0)
+    table = pd.crosstab(codes[known], as_text(column)[known].to_numpy()).reindex(range(len(classes)), fill_value=0)
     n_parents = (table > 0).sum(axis=1).to_numpy()
     if (n_parents != 1).any():
         c = int(np.flatnonzero(n_parents != 1)[0])
@@ -126,7 +162,7 @@ def require_columns(labels: Labels, finest: str, index_name: Hashable) -> None:
         raise ValueError(msg)
 
 
-def require_query(codes: NDArray[np.integer], finest: str, unlabeled: str) -> None:
+def require_query(codes: NDArray[np.integer], finest: str, unlabeled: str | int | Sequence[str]) -> None:
     """Raise if no cell is unlabelled."""
     if (codes >= 0).all():
         msg = (

@@ -10,20 +10,22 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .. import _logging as logg
-from .._anndata import read, resolve, write_slots
+from .._anndata import claim_slots, read, resolve, write_slots
+from .._checks import checked
 from .._counts import BLOCK_SIZE, count_blocks
 from .._keys import CELL_EMBEDDING
 from .._peak_pairs import JointPeaks, own_peaks, pair_peaks
 from ..factorisation import Decoder
 from ._cell_embeddings import peak_embeddings
-from ._decoder_slots import pad, read_decoder
+from ._decoder_slots import is_embedding, is_fitted, pad, read_decoder
 from ._map_query import extend_decoder, map_blocks
-from ._params import require_client, require_positive, require_slot_name, storable
+from ._params import require_client, storable
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked
 def map_cells(
     query: AnnData | MuData,
     reference: AnnData | MuData | str | PathLike[str],
@@ -109,17 +111,26 @@ def map_cells(
     >>> query.obsm["X_scllmda"].shape
     (400, 32)
     """
-    require_positive(block_size=block_size)
-    require_slot_name(key_added)
     require_client(client)
-    data, atac = resolve(query, mod=mod, copy=copy)
-    fitted = read(reference, mod=mod)
+    data, atac = resolve(query, mod=mod, copy=copy, what="query")
+    fitted = read(reference, mod=mod, what="reference")
+    claim_slots(
+        atac,
+        [("obsm", key_added), ("uns", key_added)],
+        read={("uns", use_rep): "the reference's decoder"} if fitted is atac else {},
+        is_ours=is_embedding(atac, key_added),
+    )
+    if is_fitted(atac, key_added):
+        logg.warning(
+            f"The query's own decoder in .uns[{key_added!r}] will be overwritten: no cells can be mapped to it any "
+            "more. Pass key_added= another name to keep it."
+        )
     decoder = read_decoder(fitted, use_rep)
     embeddings = _query_embeddings(atac, decoder, fitted.uns[use_rep]["params"], use_varm)
     start = logg.info(f"mapping {atac.n_obs} cells")
     pairs = pair_peaks(atac, fitted, min_overlap=min_overlap, chain=chain, none_allowed=embeddings is not None)
     peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
-    counts = count_blocks(atac, layer, block_size=block_size).onto(peaks.assignment)
+    counts = count_blocks(atac, layer, block_size=block_size, what="query").onto(peaks.assignment)
     if fitted.uns[use_rep]["params"]["likelihood"] == "bernoulli":
         counts = counts.binary()
     decoder, shared = extend_decoder(decoder, counts, peaks, embeddings)

@@ -12,34 +12,11 @@ def storable(**params: Any) -> dict[str, Any]:
     return {name: _storable(value) for name, value in params.items() if value is not None}
 
 
-def require_positive(**params: int) -> None:
-    """Raise ValueError if a number is below 1."""
-    for name, value in params.items():
-        if value < 1:
-            msg = f"Found {name}={value}; expected a positive number."
-            raise ValueError(msg)
-
-
-def require_share(**params: float | None) -> None:
-    """Raise ValueError if a number is not between 0 and 1."""
-    for name, value in params.items():
-        if value is not None and not 0 <= value <= 1:
-            msg = f"Found {name}={value}; expected a share between 0 and 1, or None."
-            raise ValueError(msg)
-
-
 def require_effect(where: str, params: Mapping[str, Any], *, possible: bool) -> None:
     """Raise ValueError if a parameter was given that has no effect."""
     given = [f"{name}={value!r}" for name, value in params.items() if value is not None]
     if given and not possible:
         msg = f"{', '.join(given)} has no effect {where}; expected it to be left out."
-        raise ValueError(msg)
-
-
-def require_slot_name(key: str) -> None:
-    """Raise ValueError if files could not hold a slot of this name."""
-    if not key or "/" in key:
-        msg = f"The slot name {key!r} is empty or has a '/', which files cannot hold. Pass key_added= another one."
         raise ValueError(msg)
 
 

@@ -1,0 +1,201 @@
+"""Wrong values of every parameter of every public function: said by name, before any work, and nothing is changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pytest
+from tests._objects import added, pair, snapshot
+
+import scllmda as sl
+from scllmda import _checks, methods
+from scllmda.calibration import NoveltyRecipe
+
+RECIPES = {**{name: method.recipe for name, method in methods.METHODS.items()}, "novelty": NoveltyRecipe}
+NOT_NUMBERS = ["5", None, [1], {}, float("nan"), float("inf"), -float("inf")]
+WRONG: dict[str, list[Any]] = {
+    "int": [*NOT_NUMBERS, 2.5, -1, np.array([1, 2])],
+    "float": [*NOT_NUMBERS, -0.5, np.array([0.1])],
+    "str": [5, None, ["a"], b"a", float("nan"), {}],
+    "bool": ["yes", 2, None, [True], float("nan")],
+}
+"""By annotation. What is right all the same, None for example, is of another annotation too."""
+OBJECTS: list[Any] = [5, None, [1], "nothing.h5ad", "nothing.txt", np.ones((2, 2))]
+SPECIAL: dict[str, list[Any]] = {
+    "adata": OBJECTS,
+    "query": OBJECTS,
+    "reference": [5, [1], "nothing.h5ad", "nothing.txt", np.ones((2, 2))],
+    "labels_key": ["nothing", 5, [], ["nothing"], [5], None, {"a": 1}],
+    "batch_key": ["nothing", 5, ["batch"]],
+    "domain_key": ["nothing", 5],
+    "majority_voting": ["nothing", 5],
+    "truth": ["nothing", 5],
+    "layer": ["nothing", 5],
+    "reference_layer": ["nothing", 5],
+    "use_rep": ["nothing"],
+    "use_varm": ["nothing"],
+    "key": ["nothing"],
+    "mod": [5, None],
+    "method": ["nothing", 5, None],
+    "encoder": ["nothing", 5, None, object()],
+    "likelihood": ["nothing"],
+    "domain_peaks": ["nothing"],
+    "recipe": [5, "nothing", {"nothing": 1}, {5: 1}],
+    "novelty_recipe": [5, {"nothing": 1}],
+    "genome": ["nothing.fa", 5],
+    "chain": ["nothing.chain", 5],
+    "key_added": ["", "a/b", 5],
+    "rng": ["x", -1, 2.5, [], float("nan")],
+    "device": ["nothing", "cuda:99", 5, None],
+    "client": [5],
+    "missing": ["nothing", 5],
+    "mode": ["nothing", 5],
+    "window": [0, -5, 2.5, "x"],
+    "batch_size": [0, -5, 2.5, "x"],
+    "cache_dir": [5],
+    "sequence_key": ["nothing", 5],
+}
+NAMED = (ValueError, TypeError, KeyError, FileNotFoundError, IsADirectoryError)
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[str, ad.AnnData]:
+    """Return objects with all that the functions read; not to be changed."""
+    reference, query = pair(sequence=True)
+    sl.tl.embed_peaks(reference)
+    sl.tl.cell_embeddings(reference, n_latent=8)
+    sl.tl.annotate(query, reference, frozen=True)
+    joined = reference.copy()
+    joined.obs["some"] = np.where(np.arange(joined.n_obs) % 2, joined.obs["cell_type"].astype(str), "unknown")
+    return {"reference": reference, "query": query, "joined": joined}
+
+
+def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Return each public function with arguments that would do."""
+    reference, query, joined = objects["reference"], objects["query"], objects["joined"]
+    truth = ["A", "B"]
+    return {
+        "tl.annotate": (sl.tl.annotate, {"adata": query, "reference": reference, "encoder": "kmer"}),
+        "tl.graph_da_annotate": (sl.tl.graph_da_annotate, {"adata": joined, "labels_key": "some"}),
+        "tl.cell_embeddings": (sl.tl.cell_embeddings, {"adata": reference}),
+        "tl.map_cells": (sl.tl.map_cells, {"query": query, "reference": reference}),
+        "tl.embed_peaks": (sl.tl.embed_peaks, {"adata": reference}),
+        "pp.match_peaks": (sl.pp.match_peaks, {"query": query, "reference": reference}),
+        "pp.peak_sequences": (sl.pp.peak_sequences, {"adata": query, "genome": "nothing.fa"}),
+        "pl.confusion": (sl.pl.confusion, {"adata": query, "truth": "cell_type", "return_fig": True}),
+        "pl.reliability": (sl.pl.reliability, {"adata": query, "truth": "cell_type", "return_fig": True}),
+        "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
+        "get.annotation": (sl.get.annotation, {"adata": query}),
+        "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
+        "metrics.annotation_report": (sl.metrics.annotation_report, {"truth": truth, "predicted": truth}),
+        "datasets.simulate": (sl.datasets.simulate, {}),
+    }
+
+
+def wrong_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield parameters with values that are wrong by their annotations or meaning."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        kinds = str(parameter.annotation).split(" | ")
+        values = list(SPECIAL.get(name, []))
+        for kind in kinds:
+            values += WRONG.get(kind, []) if name not in SPECIAL else []
+        for value in values:
+            right = [_checks._KINDS[kind][1](value) for kind in kinds if kind in _checks._KINDS]
+            if name in SPECIAL or not any(right) or _is_out_of_range(name, value):
+                yield name, value
+
+
+def _is_out_of_range(name: str, value: Any) -> bool:
+    is_number = isinstance(value, float | int)
+    return is_number and not (np.isfinite(value) and _checks.RANGES.get(name, _checks._ANY).holds(value))
+
+
+NAMES = [
+    f"{room.__name__.removeprefix('scllmda.')}.{name}"
+    for room in (sl.tl, sl.pp, sl.pl, sl.get, sl.metrics, sl.datasets)
+    for name in room.__all__
+    if inspect.signature(getattr(room, name)).parameters
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_values_are_named_and_nothing_is_changed(
+    name: str, objects: dict[str, ad.AnnData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever gets here has begun to work.
+    def work(*_: Any, **__: Any) -> Any:
+        msg = "worked before looking at the parameters"
+        raise AssertionError(msg)
+
+    for module, begin in (
+        ("tl._annotate", "space_of_two"),
+        ("tl._annotate", "frozen_space"),
+        ("tl._graph_da_annotate", "annotate_cells"),
+        ("tl._cell_embeddings", "fit"),
+        ("tl._map_cells", "map_blocks"),
+        ("tl._embed_peaks", "encode_sequences"),
+        ("pp._peak_sequences", "fetch_sequences"),
+    ):
+        if name.endswith(module.split("._")[1]) and name != "pp.match_peaks":
+            monkeypatch.setattr(f"scllmda.{module}.{begin}", work)
+    function, arguments = calls(objects)[name]
+    before = {what: snapshot(adata) for what, adata in objects.items()}
+    problems = []
+    for parameter, value in wrong_values(function):
+        try:
+            function(**{**arguments, parameter: value})
+        except NAMED as error:
+            text = str(error)
+            # An object is named by what it should be, a column by its own name.
+            if not any(word in text for word in (parameter, repr(value), "AnnData", "fitted", "known")):
+                problems.append(f"{parameter}={value!r}: {type(error).__name__}: {text}")
+        except Exception as error:  # all others are to be listed
+            problems.append(f"{parameter}={value!r}: {type(error).__name__}: {error}")
+        else:
+            problems.append(f"{parameter}={value!r} is taken")
+    assert not problems, "\n".join(problems)
+    for what, adata in objects.items():
+        assert added(before[what], snapshot(adata)) == set()
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_wrong_constants_are_named(name: str) -> None:
+    make: Callable[[Any], Any] = methods.make_novelty_recipe
+    if name != "novelty":
+
+        def make(overrides: Any) -> Any:
+            return methods.make_recipe(name, overrides)
+
+    problems = []
+    for field in fields(RECIPES[name]):
+        assert str(field.type) in _checks._KINDS, field.name
+        values = WRONG.get(str(field.type), [[], [0], [1.5], ["a"], 3, None])
+        for value in values:
+            try:
+                make({field.name: value})
+            except (TypeError, ValueError) as error:
+                if f"{field.name}=" not in str(error):
+                    problems.append(f"{field.name}={value!r}: {error}")
+            else:
+                problems.append(f"{field.name}={value!r} is taken")
+    # A number that any is right for would have been listed.
+    assert not problems, "\n".join(problems)
+    defaults = RECIPES[name]()
+    assert make({field.name: getattr(defaults, field.name) for field in fields(defaults)}) == defaults
+
+
+def test_every_number_has_a_range() -> None:
+    """What a number may be is known of each, so that none is forgotten."""
+    numbers = {field.name for recipe in RECIPES.values() for field in fields(recipe) if str(field.type) != "str"}
+    for name in NAMES:
+        room, function = name.split(".")
+        if room != "datasets":
+            parameters = inspect.signature(getattr(getattr(sl, room), function)).parameters.values()
+            numbers |= {p.name for p in parameters if {"int", "float"} & set(str(p.annotation).split(" | "))}
+    assert numbers - {"unlabeled"} <= set(_checks.RANGES)
+    assert set(_checks.RANGES) <= numbers

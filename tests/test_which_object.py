@@ -1,0 +1,129 @@
+"""Where counts, labels and cells are looked for, in which of two objects, and what is said where they are not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import mudata as md
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from tests._objects import assert_same_annotation, pair
+
+import scllmda as sl
+
+
+@pytest.fixture(autouse=True)
+def _mudata() -> Any:
+    with md.set_options(pull_on_update=False):
+        yield
+
+
+def scaled(adata: AnnData) -> AnnData:
+    """Return an object whose counts are in a layer."""
+    adata = adata.copy()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X.toarray() - adata.X.toarray().mean(axis=0)
+    return adata
+
+
+def test_layers_of_one_object_each() -> None:
+    reference, query = pair()
+    expected = sl.tl.annotate(query, reference, copy=True)
+    found = sl.tl.annotate(scaled(query), reference, layer="counts", reference_layer="X", copy=True)
+    assert_same_annotation(found, expected, ignore=("params",))
+    found = sl.tl.annotate(query, scaled(reference), reference_layer="counts", copy=True)
+    assert_same_annotation(found, expected, ignore=("params",))
+    found = sl.tl.annotate(scaled(query), scaled(reference), layer="counts", copy=True)
+    assert_same_annotation(found, expected, ignore=("params",))
+
+
+@pytest.mark.parametrize("which", ["query", "reference"])
+def test_a_layer_that_one_object_lacks(which: str) -> None:
+    objects = dict(zip(("reference", "query"), pair(), strict=True))
+    other = "reference" if which == "query" else "query"
+    objects[other] = scaled(objects[other])
+    parameter = "layer" if which == "query" else "reference_layer"
+    expected = rf"Did not find .layers\['counts'\] of the {which}, only \[\]\. Pass {parameter}= .*{parameter}='X' for"
+    with pytest.raises(KeyError, match=expected):
+        sl.tl.annotate(objects["query"], objects["reference"], layer="counts")
+
+
+def multiome(labels: str) -> md.MuData:
+    """Return a reference whose labels are in another modality."""
+    reference = pair()[0]
+    rna = AnnData(np.ones((reference.n_obs, 3), np.float32), obs=pd.DataFrame(index=reference.obs_names))
+    rna.obs[labels] = reference.obs.pop("cell_type")
+    return md.MuData({"rna": rna, "atac": reference})
+
+
+def test_labels_in_another_modality_are_pointed_at() -> None:
+    mdata, query = multiome("celltype_rna"), pair()[1]
+    with pytest.raises(KeyError, match=r"of the reference; .*The modality 'rna' has 'celltype_rna'") as error:
+        sl.tl.annotate(query, mdata, labels_key="celltype_rna")
+    mend = re.search(r"to use it: (mdata.*\])\. Pass", str(error.value.args[0]))
+    assert mend is not None
+    exec(mend[1], {"mdata": mdata})
+    sl.tl.annotate(query, mdata, labels_key="celltype_rna")
+    expected = sl.tl.annotate(pair()[1], pair()[0], copy=True)
+    assert query.obs["scllmda"].tolist() == expected.obs["scllmda"].tolist()
+
+
+def test_labels_of_the_mudata_under_another_name_are_pointed_at() -> None:
+    mdata, query = multiome("cluster"), pair()[1]
+    mdata.obs["celltype"] = mdata["rna"].obs["cluster"].astype(str)
+    with pytest.raises(KeyError, match=r"\.obs of the MuData has 'celltype': did you mean that\?"):
+        sl.tl.annotate(query, mdata)
+    sl.tl.annotate(query, mdata, labels_key="celltype")
+    assert set(query.obs["scllmda"]) - {"Unassigned"} <= set(mdata.obs["celltype"])
+
+
+def test_a_modality_that_one_object_lacks() -> None:
+    reference, query = pair()
+    with pytest.raises(KeyError, match="The reference, a MuData, has no modality 'atac', only"):
+        sl.tl.annotate(query, md.MuData({"peaks": reference}))
+    with pytest.raises(KeyError, match="The query, a MuData, has no modality 'atac', only"):
+        sl.tl.annotate(md.MuData({"peaks": query}), reference)
+
+
+def test_an_object_of_another_library() -> None:
+    foreign = type("AnnData", (), {"__module__": "builtins", "to_memory": lambda self: pair()[1]})()
+    with pytest.raises(TypeError, match=r"found builtins\.AnnData\. Call \.to_memory\(\) on it first"):
+        sl.tl.annotate(foreign, pair()[0])
+    sl.tl.annotate(foreign.to_memory(), pair()[0])
+
+
+class TestRepeatedBarcodes:
+    """As after joining libraries: cells are what is at a position, whatever its name."""
+
+    @pytest.fixture
+    def annotated(self) -> tuple[AnnData, AnnData]:
+        reference, query = pair()
+        unique = sl.tl.annotate(query, reference, copy=True)
+        query.obs_names = np.resize([f"cell {i}" for i in range(query.n_obs // 2)], query.n_obs)
+        sl.tl.annotate(query, reference)
+        return query, unique
+
+    def test_labels_and_tables(self, annotated: tuple[AnnData, AnnData]) -> None:
+        query, unique = annotated
+        assert query.obs["scllmda"].tolist() == unique.obs["scllmda"].tolist()
+        table = sl.get.annotation(query, proba=True)
+        np.testing.assert_array_equal(table.to_numpy(), sl.get.annotation(unique, proba=True).to_numpy())
+
+    @pytest.mark.parametrize("figure", ["confusion", "reliability", "transfer_umap"])
+    def test_figures(self, figure: str, annotated: tuple[AnnData, AnnData]) -> None:
+        one, other = (getattr(sl.pl, figure)(adata, truth="cell_type", return_fig=True).axes[0] for adata in annotated)
+        assert [t.get_text() for t in one.texts] == [t.get_text() for t in other.texts]
+        assert len(one.collections) == len(other.collections)
+
+    def test_labels_around_a_modality(self) -> None:
+        reference, query = pair()
+        reference.obs_names = np.resize([f"cell {i}" for i in range(75)], reference.n_obs)
+        labels = reference.obs.pop("cell_type").to_numpy()
+        mdata = md.MuData({"atac": reference})
+        mdata.obs["cell_type"] = labels[np.asarray(mdata.obsmap["atac"]).ravel() - 1]
+        sl.tl.annotate(query, mdata)
+        expected = sl.tl.annotate(pair()[1], pair()[0], copy=True)
+        assert query.obs["scllmda"].tolist() == expected.obs["scllmda"].tolist()
