@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from anndata.experimental import read_lazy
 from tests._objects import assert_same_annotation, pair
 
 import scllmda as sl
@@ -127,3 +128,29 @@ class TestRepeatedBarcodes:
         sl.tl.annotate(query, mdata)
         expected = sl.tl.annotate(pair()[1], pair()[0], copy=True)
         assert query.obs["scllmda"].tolist() == expected.obs["scllmda"].tolist()
+
+
+class TestLazy:
+    """Objects of `anndata.experimental.read_lazy`, whose tables are no data frames."""
+
+    @pytest.fixture(params=["zarr", "h5ad"])
+    def lazy(self, request: pytest.FixtureRequest, tmp_path: Any) -> tuple[AnnData, AnnData]:
+        reference, query = pair()
+        sl.tl.cell_embeddings(reference, n_latent=16)
+        for name, adata in (("reference", reference), ("query", query)):
+            getattr(adata, f"write_{request.param}")(tmp_path / f"{name}.{request.param}")
+        one, other = (read_lazy(tmp_path / f"{name}.{request.param}") for name in ("reference", "query"))
+        return one, other
+
+    @pytest.mark.parametrize("frozen", [False, True])
+    def test_reference_and_query(self, frozen: bool, lazy: tuple[AnnData, AnnData]) -> None:
+        reference, query = pair()
+        sl.tl.cell_embeddings(reference, n_latent=16)
+        sl.tl.annotate(query, reference, frozen=frozen)
+        sl.tl.annotate(lazy[1], lazy[0], frozen=frozen)
+        assert_same_annotation(lazy[1], query)
+        assert not isinstance(lazy[0].obs, pd.DataFrame)
+
+    def test_a_column_that_is_not_there(self, lazy: tuple[AnnData, AnnData]) -> None:
+        with pytest.raises(KeyError, match="of the reference; columns are .*Did you mean 'cell_type'"):
+            sl.tl.annotate(pair()[1], lazy[0], labels_key="celltype")

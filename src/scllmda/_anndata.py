@@ -55,6 +55,9 @@ def resolve(
     if adata is data and adata.is_view:
         # Writing to a view copies it anyway, with a warning per slot.
         adata._init_as_actual(adata.copy())
+    if not isinstance(adata.obs, pd.DataFrame):
+        # Of a lazy object, tables are small; what is written to them lies in memory anyway.
+        adata.obs, adata.var = adata.obs.to_memory(), adata.var.to_memory()
     return data, adata
 
 
@@ -76,7 +79,12 @@ def _modality(data: AnnData | MuData, mod: str, what: str) -> AnnData:
 
 def read(data: AnnData | MuData | str | PathLike[str], *, mod: str = "atac", what: str = "data") -> AnnData:
     """Return the AnnData of an object or path, which is not to be written to."""
-    return _modality(load(data), mod, what)
+    adata = _modality(load(data), mod, what)
+    if isinstance(adata.obs, pd.DataFrame):
+        return adata
+    # A lazy object stays as it is.
+    kept = {name: dict(getattr(adata, name)) for name in ("layers", "obsm", "varm", "uns")}
+    return AnnData(adata.X, obs=adata.obs.to_memory(), var=adata.var.to_memory(), **kept)
 
 
 def obs_column(
@@ -91,7 +99,7 @@ def obs_column(
     """
     if key in adata.obs:
         return adata.obs[key]
-    if data is not adata and key in data.obs:
+    if not isinstance(data, AnnData) and key in data.obs:
         return _of_modality(data, adata, key)
     msg = (
         f"Did not find .obs[{key!r}] of the {what}; columns are {list(adata.obs.columns)}."
@@ -114,7 +122,7 @@ def _elsewhere(data: AnnData | MuData, adata: AnnData, key: str) -> str:
     """Return a sentence on columns that may be meant, empty if there are none."""
     close = difflib.get_close_matches(key, list(map(str, adata.obs.columns)), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    if data is adata:
+    if isinstance(data, AnnData):
         return hint
     of_all = difflib.get_close_matches(key, list(map(str, data.obs.columns)), n=1)
     if of_all and not close:
