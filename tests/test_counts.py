@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -100,6 +101,13 @@ class TestForms:
         adata = AnnData(convert(FLOAT))
         (adata.write_zarr if name.endswith("zarr") else adata.write_h5ad)(tmp_path / name)
         assert_gives(anndata.experimental.read_lazy(tmp_path / name), FLOAT)
+
+    @pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix])
+    def test_half_precision(self, kind: Callable[[np.ndarray], Any]) -> None:
+        """As SnapATAC2 and others store counts; scipy holds such matrices, but cannot convert them."""
+        X = kind(DENSE.astype(np.float32))
+        X.data = X.data.astype(np.float16)
+        assert_gives(AnnData(X), DENSE.astype(np.float16).astype(np.float32))
 
     def test_views(self) -> None:
         adata = AnnData(sp.csr_matrix(FLOAT))

@@ -519,7 +519,7 @@ warnings.simplefilter("ignore")
 folder, value = Path(sys.argv[1]), int(sys.argv[2])
 adata = AnnData(sp.csr_matrix(np.full((12 * value, 30), value, dtype=np.float32)))
 adata.obs["value"] = [str(value)] * adata.n_obs
-for i in range(15):
+for i in range(10):
     write(adata, folder / "a.h5ad")
     write(adata, folder / "a.zarr")
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import anndata as ad
 import mudata as md
 import numpy as np
 import pandas as pd
@@ -152,5 +153,28 @@ class TestLazy:
         assert not isinstance(lazy[0].obs, pd.DataFrame)
 
     def test_a_column_that_is_not_there(self, lazy: tuple[AnnData, AnnData]) -> None:
-        with pytest.raises(KeyError, match="of the reference; columns are .*Did you mean 'cell_type'"):
+        with pytest.raises(KeyError, match=r"of the reference; columns are .*Did you mean 'cell_type'"):
             sl.tl.annotate(pair()[1], lazy[0], labels_key="celltype")
+
+
+class TestBacked:
+    @pytest.mark.parametrize("cells", [slice(10, 60), np.arange(60, 10, -1), np.arange(100) % 2 == 0], ids=str)
+    def test_views(self, cells: Any, tmp_path: Any) -> None:
+        """They are taken to memory, as any view is that is written to; the file stays as it is."""
+        reference, query = pair()
+        query.write_h5ad(tmp_path / "query.h5ad")
+        backed = ad.read_h5ad(tmp_path / "query.h5ad", backed="r")
+        view, expected = backed[cells], query[cells].copy()
+        sl.tl.annotate(view, reference)
+        sl.tl.annotate(expected, reference)
+        assert_same_annotation(view, expected)
+        assert "scllmda" not in backed.obs
+
+    def test_a_copy_lies_in_memory(self, tmp_path: Any) -> None:
+        reference, query = pair()
+        query.write_h5ad(tmp_path / "query.h5ad")
+        backed = ad.read_h5ad(tmp_path / "query.h5ad", backed="r")
+        found = sl.tl.annotate(backed, reference, copy=True)
+        assert not found.isbacked
+        assert backed.isbacked
+        assert_same_annotation(found, sl.tl.annotate(query, reference, copy=True))

@@ -50,11 +50,13 @@ def resolve(
         The MuData has no such modality.
     """
     _modality(data, mod, what)
-    data = data.copy() if copy else data
+    # Of a backed object, a copy can only lie in memory or in another file.
+    if copy:
+        data = data.to_memory() if isinstance(data, AnnData) and data.isbacked else data.copy()
     adata = _modality(data, mod, what)
     if adata is data and adata.is_view:
         # Writing to a view copies it anyway, with a warning per slot.
-        adata._init_as_actual(adata.copy())
+        adata._init_as_actual(adata.to_memory() if adata.isbacked else adata.copy())
     if not isinstance(adata.obs, pd.DataFrame):
         # Of a lazy object, tables are small; what is written to them lies in memory anyway.
         adata.obs, adata.var = adata.obs.to_memory(), adata.var.to_memory()

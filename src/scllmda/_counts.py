@@ -176,6 +176,9 @@ def _to_memory(X: Any) -> Any:
 
 
 def _validated(X: Any) -> sp.csr_matrix:
+    if sp.issparse(X) and X.dtype == np.float16:
+        # Scipy holds such matrices, and does next to nothing with them.
+        X = type(X)((X.data.astype(np.float32), X.indices, X.indptr), shape=X.shape)
     csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
     if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
         msg = (

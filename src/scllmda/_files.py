@@ -467,10 +467,10 @@ def _remove(path: Path) -> None:
 def _remove_now(path: Path) -> None:
     """Remove a file or folder; one that cannot be removed must not hide why it is to be."""
     _wait_for_zarr()
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
 
 

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 
 from scllmda.datasets import simulate
+from scllmda.pp import peak_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,3 +280,18 @@ def test_impossible_parameters(params: dict[str, Any], match: str) -> None:
 def test_fasta_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Did not find the folder"):
         simulate(fasta=tmp_path / "nowhere" / "genome.fa")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_peaks_are_richer_in_gc_than_what_lies_around(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of vertebrates: its own genome is not taken for a wrong build."""
+    warnings: list[str] = []
+    monkeypatch.setattr("scllmda._logging.warning", warnings.append)
+    reference, query = simulate(n_reference=20, n_query=20, n_peaks=1500, fasta=tmp_path / "genome.fa", rng=seed)
+    for adata in (reference, query):
+        known = adata.var.pop("sequence").tolist()
+        peak_sequences(adata, tmp_path / "genome.fa")
+        assert adata.var["sequence"].tolist() == known
+    assert warnings == []

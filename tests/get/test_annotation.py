@@ -62,7 +62,7 @@ def test_errors(query: AnnData) -> None:
         sl.get.annotation(query)
     with pytest.raises(KeyError, match="no modality 'atac'"):
         sl.get.annotation(MuData({"rna": query.copy()}))
-    with pytest.raises(TypeError, match="found builtins.int"):
+    with pytest.raises(TypeError, match=r"found builtins\.int"):
         sl.get.annotation(3)
 
 

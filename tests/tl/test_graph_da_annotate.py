@@ -146,5 +146,5 @@ def test_bad_labels(embedded: AnnData, labels: str | None, match: str) -> None:
 def test_unknown_column_and_object(embedded: AnnData) -> None:
     with pytest.raises(KeyError, match="Did you mean 'cell_type'"):
         sl.tl.graph_da_annotate(embedded, "celltype")
-    with pytest.raises(TypeError, match="found builtins.dict"):
+    with pytest.raises(TypeError, match=r"found builtins\.dict"):
         sl.tl.graph_da_annotate({}, "cell_type")
