@@ -413,6 +413,70 @@ def test_genomes(reference: AnnData, chain: Path, genomes: tuple[object, object]
         match_peaks(query, reference, chain=chain)
 
 
+HG19, HG38 = {"chr1": 249_250_621, "chr2": 243_199_373}, {"chr1": 248_956_422, "chr2": 242_193_529}
+
+
+def noted(**notes: object) -> AnnData:
+    """Return an object with notes of its genome build, as Cell Ranger, SnapATAC2 and users write them."""
+    adata = on([name.replace(":", "-") for name in REFERENCE])
+    if "var" in notes:
+        adata.var["genome"] = notes["var"]
+    if "lengths" in notes:
+        names, sizes = zip(*notes["lengths"].items(), strict=True)  # type: ignore[attr-defined]
+        adata.uns["reference_sequences"] = pd.DataFrame({"reference_seq_name": names, "reference_seq_length": sizes})
+    if "uns" in notes:
+        adata.uns["genome"] = notes["uns"]
+    return adata
+
+
+@pytest.mark.parametrize(
+    ("query", "known", "match"),
+    [
+        ({"var": "GRCh38"}, {"uns": "hg19"}, r"'GRCh38' \(\.var\['genome'\]\), the reference's of 'hg19'"),
+        ({"lengths": HG38}, {"uns": "hg19"}, r"'hg38' \(\.uns\['reference_sequences'\]\)"),
+        ({"lengths": HG38}, {"lengths": HG19}, r"'chr1', 248956422 and 249250621 bp"),
+        ({"lengths": {"chr1": 5}}, {"lengths": {"chr1": 6}}, r"'chr1', 5 and 6 bp"),
+    ],
+)
+def test_notes_of_different_builds(query: dict[str, object], known: dict[str, object], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        match_peaks(noted(**query), noted(**known))
+
+
+@pytest.mark.parametrize(
+    ("query", "known"),
+    [
+        ({"uns": ""}, {"uns": "hg19"}),
+        ({"uns": " "}, {}),
+        ({"var": "GRCh38"}, {"uns": "hg38"}),
+        ({"var": ["GRCh38", "mm10", "mm10"]}, {"uns": "hg19"}),
+        ({"uns": "mine"}, {"uns": "mine"}),
+        ({"lengths": HG38}, {"var": "hg38", "uns": "GRCh38.p13"}),
+    ],
+)
+def test_notes_that_agree(query: dict[str, object], known: dict[str, object], warnings: list[str]) -> None:
+    assert match_peaks(noted(**query), noted(**known)).uns["match_peaks"]["n_matched_query"] == 3
+    assert warnings == []
+
+
+@pytest.mark.parametrize(("query", "known"), [("mine", "hg38"), ("mine", "yours"), ("GRCh38_and_mm10", "hg38")])
+def test_notes_that_tell_nothing(query: str, known: str, warnings: list[str]) -> None:
+    match_peaks(noted(uns=query), noted(uns=known))
+    (warning,) = warnings
+    assert f"of the genome build {query!r}" in warning
+    assert "the peaks decide" in warning
+    warnings.clear()
+    match_peaks(noted(uns=known), noted(uns=known))
+    assert warnings == []
+
+
+def test_notes_that_contradict_each_other(warnings: list[str]) -> None:
+    match_peaks(noted(uns="hg19", var="GRCh38"), noted(uns="hg38"))
+    (warning,) = warnings
+    assert "The query's notes of its genome build contradict each other" in warning
+    assert "'hg19' in .uns['genome'], 'GRCh38' in .var['genome']" in warning
+
+
 def peaks(folder: Path, name: str) -> pd.DataFrame:
     return read_h5ad(folder / f"{name}.h5ad", backed="r").var[["chrom", "start", "end"]]
 
