@@ -131,6 +131,30 @@ class TestRepeatedBarcodes:
         assert query.obs["scllmda"].tolist() == expected.obs["scllmda"].tolist()
 
 
+TOOLS: dict[str, Any] = {
+    "peak_sequences": lambda adata: sl.pp.peak_sequences(adata, __file__),
+    "embed_peaks": sl.tl.embed_peaks,
+    "cell_embeddings": sl.tl.cell_embeddings,
+    "match_peaks": lambda adata: sl.pp.match_peaks(adata, pair()[0]),
+    "map_cells": lambda adata: sl.tl.map_cells(adata, sl.tl.cell_embeddings(pair()[0], n_latent=4, copy=True)),
+    "annotate": lambda adata: sl.tl.annotate(adata, pair()[0]),
+    "annotate by it": lambda adata: sl.tl.annotate(pair()[1], adata),
+    "annotate itself": lambda adata: sl.tl.annotate(adata, unlabeled="B"),
+}
+
+
+@pytest.mark.parametrize("tool", list(TOOLS))
+def test_genes_are_not_taken_for_peaks(tool: str) -> None:
+    adata = pair(sequence=True)[0]
+    adata.var["feature_types"] = ["Gene Expression"] * 100 + ["Peaks"] * (adata.n_vars - 100)
+    with pytest.raises(ValueError, match=r"100 of 800 features of the \w+ are no peaks.*'Gene Expression'") as error:
+        TOOLS[tool](adata)
+    mend = str(error.value).split("Keep those: ")[1].rstrip(".")
+    names = {"adata": adata}
+    exec(mend, names)
+    assert names["adata"].n_vars == 700
+
+
 class TestLazy:
     """Objects of `anndata.experimental.read_lazy`, whose tables are no data frames."""
 

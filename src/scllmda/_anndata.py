@@ -140,11 +140,8 @@ def _elsewhere(data: AnnData | MuData, adata: AnnData, key: str) -> str:
     return hint
 
 
-def require_peaks(adata: AnnData, what: str = "data") -> None:
-    """Raise ValueError if peak names repeat, or features are no peaks.
-
-    Cell Ranger says in ``.var["feature_types"]`` what a feature is.
-    """
+def require_peaks_only(adata: AnnData, what: str = "data") -> None:
+    """Raise ValueError if features are no peaks: Cell Ranger says in ``.var["feature_types"]`` what a feature is."""
     if "feature_types" in adata.var:
         types = adata.var["feature_types"].astype(str)
         others = types[types != PEAKS]
@@ -155,6 +152,11 @@ def require_peaks(adata: AnnData, what: str = "data") -> None:
                 f"adata = adata[:, adata.var['feature_types'] == {PEAKS!r}].copy()."
             )
             raise ValueError(msg)
+
+
+def require_peaks(adata: AnnData, what: str = "data") -> None:
+    """Raise ValueError if features are no peaks, or their names repeat."""
+    require_peaks_only(adata, what)
     if not adata.var_names.is_unique:
         twice = adata.var_names[adata.var_names.duplicated()].unique()
         msg = (

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _logging as logg
-from .._anndata import claim_slots, resolve, write_slots
+from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._keys import SEQUENCE
 from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fetch_sequences, peak_positions
@@ -113,6 +113,7 @@ def peak_sequences(
     ['ACG', 'ACGT']
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
+    require_peaks_only(atac)
     if missing == "drop":
         _require_droppable(data, atac)
     if key_added is not None:

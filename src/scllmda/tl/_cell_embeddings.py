@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _logging as logg
-from .._anndata import claim_slots, obs_column, resolve, write_slots
+from .._anndata import claim_slots, obs_column, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._counts import count_blocks, counts
 from .._keys import CELL_EMBEDDING, SEQUENCE, base_rate
@@ -140,6 +140,7 @@ def cell_embeddings(
         msg = "batch_key= needs base rates of peaks that all cells are seen through; pass domain_peaks='shared'."
         raise ValueError(msg)
     data, atac = resolve(adata, mod=mod, copy=copy)
+    require_peaks_only(atac)
     domain = None if domain_key is None else encode_batches(obs_column(data, atac, domain_key, parameter="domain_key"))
     batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
     use_varm = find_peak_embeddings(atac) if use_varm is None else use_varm

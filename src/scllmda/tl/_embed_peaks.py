@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .. import encoders
-from .._anndata import claim_slots, resolve, write_slots
+from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._counts import counts
 from .._keys import SEQUENCE, peak_embedding
@@ -123,6 +123,7 @@ def embed_peaks(
         raise ValueError(msg)
     require_client(client)
     data, atac = resolve(adata, mod=mod, copy=copy)
+    require_peaks_only(atac)
     if atac.n_vars == 0:
         msg = "Found no peaks, expected at least one."
         raise ValueError(msg)
