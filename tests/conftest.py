@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are drawn anew by hand alone: --hypothesis-profile=long.
+settings.register_profile("short", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=5_000, deadline=None)
+settings.load_profile("short")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -157,14 +157,14 @@ def test_an_end_while_writing(
     output = tmp_path / "out.h5ad"
     output.write_text("of before")
 
-    def write(adata: ad.AnnData, file: _files._Hdf5Output) -> None:
+    def write(adata: ad.AnnData, file: _files._write._Hdf5Output) -> None:
         file.write(b"half of it")
         at_writing()
         while file.error is None:
             file.write(b"more")
 
     monkeypatch.setattr(sl.tl, "annotate", lambda *_, **__: None)
-    monkeypatch.setattr(_files, "_write_h5ad", write)
+    monkeypatch.setattr(_files._write, "_write_h5ad", write)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     assert main([*arguments(files), f"--output={output}"]) == status
     assert_one_line(capsys, words)

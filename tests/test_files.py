@@ -27,8 +27,10 @@ import zarr
 from anndata import AnnData
 from mudata import MuData
 
-from scllmda import _files
 from scllmda._files import (
+    _hdf5,
+    _write,
+    _written_aside,
     load,
     naming,
     require_apart,
@@ -238,7 +240,7 @@ class TestFilters:
         with h5py.File(path, "a") as file:
             settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             settings.set_chunk((1,))
-            settings.set_filter(_files._ZSTD, h5py.h5z.FLAG_OPTIONAL)
+            settings.set_filter(_hdf5._ZSTD, h5py.h5z.FLAG_OPTIONAL)
             h5py.h5d.create(file.id, b"uns/x", h5py.h5t.NATIVE_INT32, h5py.h5s.create_simple((1,)), settings)
         return path
 
@@ -257,7 +259,7 @@ class TestFilters:
             load(compressed)
 
     def test_installed(self, compressed: Path, filters: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_files, "import_module", lambda name: filters.add(_files._ZSTD))
+        monkeypatch.setattr(_hdf5, "import_module", lambda name: filters.add(_hdf5._ZSTD))
         assert_holds(compressed, 1)
 
     def test_unknown_to_it(self, compressed: Path, filters: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,10 +393,10 @@ class TestWrite:
         assert_alone(path)
 
     def test_error_while_replacing(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_files, "_exchange", lambda *_: False)
+        monkeypatch.setattr(_written_aside, "_exchange", lambda *_: False)
         monkeypatch.setattr(os, "fsync", raising_at(1, KeyboardInterrupt(), os.fsync))
         # At the second renaming of a store the old one is aside, and the new one not yet in place.
-        monkeypatch.setattr(_files, "_rename", raising_at(2, KeyboardInterrupt(), _files._rename))
+        monkeypatch.setattr(_written_aside, "_rename", raising_at(2, KeyboardInterrupt(), _written_aside._rename))
         with pytest.raises(KeyboardInterrupt):
             write(made_for(path, value=2), path)
         assert_holds(path, 1)
@@ -421,12 +423,12 @@ class TestWrite:
         path = tmp_path / "a.h5ad"
         write(cells(), path)
 
-        def endless(adata: AnnData, file: _files._Hdf5Output) -> None:
+        def endless(adata: AnnData, file: _write._Hdf5Output) -> None:
             os.kill(os.getpid(), signal.SIGINT)
             while file.error is None:
                 file.write(b"x")
 
-        monkeypatch.setattr(_files, "_write_h5ad", endless)
+        monkeypatch.setattr(_write, "_write_h5ad", endless)
         with pytest.raises(KeyboardInterrupt):
             write(cells(value=2), path)
         assert_holds(path, 1)
@@ -436,7 +438,7 @@ class TestWrite:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         kept = [path, aside(path, os.getpid()), aside(path, 1), aside(path.with_stem("b"), gone.pid)]
-        monkeypatch.setattr(_files, "_machine", lambda: "0badcafe")
+        monkeypatch.setattr(_written_aside, "_machine", lambda: "0badcafe")
         kept.append(aside(path, gone.pid))
         monkeypatch.undo()
         left = [aside(path, gone.pid), aside(path, gone.pid, kind="replaced")]
@@ -478,7 +480,7 @@ class TestConcurrently:
     @pytest.mark.parametrize("at_once", [True, False])
     def test_folders(self, at_once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if not at_once:
-            monkeypatch.setattr(_files, "_exchange", lambda *_: False)
+            monkeypatch.setattr(_written_aside, "_exchange", lambda *_: False)
         elif not exchanges(tmp_path):
             pytest.skip("the file system cannot exchange two names")
         path, missing, done = tmp_path / "a", [], threading.Event()
@@ -529,7 +531,7 @@ def aside(path: Path, pid: int, *, kind: str = "partial") -> Path:
     """Return the name under which a process would write to a path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "getpid", lambda: pid)
-        return _files._name_aside(path, kind=kind)
+        return _written_aside.name_aside(path, kind=kind)
 
 
 def raising_at(n: int, error: BaseException, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -547,7 +549,7 @@ def raising_at(n: int, error: BaseException, function: Callable[..., Any]) -> Ca
 def exchanges(folder: Path) -> bool:
     for name in ("one", "other"):
         (folder / name).mkdir()
-    done = _files._exchange(folder / "one", folder / "other")
+    done = _written_aside._exchange(folder / "one", folder / "other")
     for name in ("one", "other"):
         (folder / name).rmdir()
     return done

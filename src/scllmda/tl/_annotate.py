@@ -181,7 +181,9 @@ def annotate(
     FileNotFoundError
         No such reference or genome.
     ImportError
-        Harmony is not installed (``method="harmony_lr"``).
+        Harmony is not installed (``method="harmony_lr"``), or hdf5plugin, and the reference's file needs it.
+    OSError
+        The reference's file is damaged.
 
     Examples
     --------

@@ -1,0 +1,23 @@
+"""Objects from paths, checks of paths before any work, and files that are whole or not there.
+
+Reading, checking paths and writing live here; what the slots of an object mean may not, nor may anything that learns.
+"""
+
+from __future__ import annotations
+
+from ._load import load, require_readable
+from ._paths import naming, require_apart, require_file, require_folder, require_output
+from ._write import write
+from ._written_aside import written_aside
+
+__all__ = [
+    "load",
+    "naming",
+    "require_apart",
+    "require_file",
+    "require_folder",
+    "require_output",
+    "require_readable",
+    "write",
+    "written_aside",
+]

@@ -1,0 +1,63 @@
+"""What reading either format shares: errors that name the file, another try, and telling what is held."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._written_aside import ATTEMPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import h5py
+    import zarr
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Name the file in whatever the libraries below raise at one that is damaged."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        where = "; ".join(getattr(error, "__notes__", ()))
+        found = " ".join(f"{type(error).__name__}: {error} {where}".split())
+        msg = (
+            f"Cannot read {str(path)!r} ({found}); expected a whole file that anndata {version('anndata')} can read. "
+            "It is damaged, incomplete or written by a newer version: copy it again, or pip install --upgrade anndata"
+        )
+        raise OSError(msg) from error
+
+
+def unless_replaced(path: Path, read: Callable[[Path, str], Any], holds: str = "") -> Any:
+    """Read; again if another process replaced a folder meanwhile, whose old and new files would be mixed."""
+    for _ in range(ATTEMPTS):
+        before = _identity(path)
+        try:
+            data = read(path, holds)
+        except Exception:
+            if _identity(path) == before:
+                raise
+        else:
+            if path.is_file() or _identity(path) == before:
+                return data
+    msg = f"it was replaced {ATTEMPTS} times while it was read"
+    raise OSError(msg)
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def kind_of(root: h5py.File | zarr.Group) -> str | None:
+    if "mod" in root:
+        return "MuData"
+    return "AnnData" if "obs" in root or root.attrs.get("encoding-type") == "anndata" else None
