@@ -86,12 +86,12 @@ CALLS = {
         "adata.obsm['X_scllmda'].any()",
     ),
     "repeated peak names": Advice(
-        "adata = ad.concat([query, query[:, :3]], axis=1, merge='first')",
-        "annotate(adata, reference)",
+        "query = ad.concat([query, query[:, :3]], axis=1, merge='first')",
+        "annotate(query, reference)",
         "3 peak names of the query repeat (first: 'chr1:455-955'); expected unique names. Keep the first of each: "
         "<code>.",
         ["<code>; <call>"],
-        "adata.n_vars == 800 and right(adata) > 0.6",
+        "query.n_vars == 800 and right(query) > 0.6",
     ),
     "a slot that is read": Advice(
         "adata.obsm['X_mine_da'] = adata.X[:, :10].toarray()",
@@ -157,9 +157,9 @@ CALLS = {
     "scaled counts": Advice(
         BOTH_SCALED,
         "annotate(query, reference)",
-        "negative values (smallest -1); expected raw or binary counts. Pass layer= the one that holds them if .X is "
-        "scaled",
-        ["annotate(query, reference, layer='counts')"],
+        "The counts of the reference hold negative values (smallest -1); expected raw or binary counts. Pass "
+        "reference_layer= the one that holds them if .X is scaled",
+        ["annotate(query, reference, layer='counts', reference_layer='counts')"],
         RIGHT,
     ),
     "scaled counts to be matched": Advice(
@@ -172,8 +172,9 @@ CALLS = {
     "NaN among dense counts": Advice(
         "query.X = query.X.toarray(); query.X[0, 0] = np.nan",
         "annotate(query, reference)",
-        "The counts hold NaN or infinite values; expected finite ones. Replace them, e.g. with numpy.nan_to_num",
-        ["query.X = np.nan_to_num(query.X); <call>"],
+        "The counts of the query hold NaN or infinite values; expected raw or binary counts. Pass layer= the one that "
+        "holds them, or leave out the cells with such values",
+        ["query = query[1:].copy(); <call>"],
         RIGHT,
     ),
     "one object as both": Advice(
@@ -235,15 +236,15 @@ CALLS = {
     "labels in another column": Advice(
         "reference.obs['mine'] = reference.obs['cell_type']; reference.obs['cell_type'] = 'unknown'",
         "annotate(query, reference)",
-        "No cell is labelled: all 150 values of .obs['cell_type'] are missing or 'unknown'. Expected at least two cell "
-        "types; pass labels_key= the column that holds them, or a labelled reference",
-        ["annotate(query, reference, labels_key='mine')", "annotate(query, pair()[0])"],
+        "No cell is labelled: all 150 values of reference.obs['cell_type'] are missing or 'unknown'. Expected at least "
+        "two cell types; pass labels_key= the column that holds them",
+        ["annotate(query, reference, labels_key='mine')"],
         RIGHT,
     ),
     "a single label": Advice(
         "reference.obs['mine'] = reference.obs['cell_type']; reference.obs['cell_type'] = 'B'",
         "annotate(query, reference)",
-        "The only label of .obs['cell_type'] is 'B'; expected at least two cell types",
+        "The only label of reference.obs['cell_type'] is 'B'; expected at least two cell types",
         ["annotate(query, reference, labels_key='mine')"],
         RIGHT,
     ),

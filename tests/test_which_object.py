@@ -150,9 +150,9 @@ def test_genes_are_not_taken_for_peaks(tool: str) -> None:
     with pytest.raises(ValueError, match=r"100 of 800 features of the \w+ are no peaks.*'Gene Expression'") as error:
         TOOLS[tool](adata)
     mend = str(error.value).split("Keep those: ")[1].rstrip(".")
-    names = {"adata": adata}
+    names = {"adata": adata, "query": adata, "reference": adata}
     exec(mend, names)
-    assert names["adata"].n_vars == 700
+    assert names[mend.split(" =")[0]].n_vars == 700
 
 
 class TestLazy:

@@ -148,9 +148,13 @@ def require_peaks_only(adata: AnnData, what: str = "data") -> None:
         if len(others) and (len(others) < adata.n_vars or others.isin(NO_PEAKS).any()):
             msg = (
                 f"{len(others)} of {adata.n_vars} features of the {what} are no peaks, by .var['feature_types'] "
-                f"(first: {others.iloc[0]!r}); expected {PEAKS!r} throughout. Keep those: "
-                f"adata = adata[:, adata.var['feature_types'] == {PEAKS!r}].copy()."
+                f"(first: {others.iloc[0]!r}); expected {PEAKS!r} throughout. "
             )
+            name = what if what != "data" else "adata"
+            if len(others) < adata.n_vars:
+                msg += f"Keep those: {name} = {name}[:, {name}.var['feature_types'] == {PEAKS!r}].copy()."
+            else:
+                msg += "Pass mod= the modality of the peaks, or the object that holds them."
             raise ValueError(msg)
 
 
@@ -158,10 +162,11 @@ def require_peaks(adata: AnnData, what: str = "data") -> None:
     """Raise ValueError if features are no peaks, or their names repeat."""
     require_peaks_only(adata, what)
     if not adata.var_names.is_unique:
+        name = what if what != "data" else "adata"
         twice = adata.var_names[adata.var_names.duplicated()].unique()
         msg = (
             f"{len(twice)} peak names of the {what} repeat (first: {twice[0]!r}); expected unique names. Keep the "
-            "first of each: adata = adata[:, ~adata.var_names.duplicated()].copy()."
+            f"first of each: {name} = {name}[:, ~{name}.var_names.duplicated()].copy()."
         )
         raise ValueError(msg)
 

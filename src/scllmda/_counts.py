@@ -121,14 +121,14 @@ def count_blocks(
     if isinstance(X, np.ndarray) or sp.issparse(X) or getattr(X, "format", "csr") == "csc":
         if hasattr(X, "to_memory"):
             logg.warning("The counts are stored by columns (CSC): taken to memory. Store them by rows to stream them.")
-        in_memory = _validated(_to_memory(X))
+        in_memory = _validated(_to_memory(X), what)
         return CountBlocks(adata.shape, lambda rows: in_memory[_as_slice(rows)], block_size, in_memory=True)
     # Dense arrays on disk are much larger than what is open in them.
     dense = not hasattr(X, "to_memory") and not hasattr(X, "compute")
     at_once = max(1, DENSE_ENTRIES // max(adata.n_vars, 1)) if dense else block_size
 
     def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
-        parts = [_validated(_to_memory(X[_as_slice(some)])) for some in _pieces(rows, at_once)]
+        parts = [_validated(_to_memory(X[_as_slice(some)]), what) for some in _pieces(rows, at_once)]
         return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts))
 
     return CountBlocks(adata.shape, read, block_size)
@@ -139,7 +139,7 @@ def counts(adata: AnnData, layer: str | None = None, *, what: str = "data") -> s
 
     Raises as :func:`count_blocks` does.
     """
-    return _validated(_to_memory(_stored(adata, layer, what)))
+    return _validated(_to_memory(_stored(adata, layer, what)), what)
 
 
 def has_counts(adata: AnnData, layer: str | None) -> bool:
@@ -153,7 +153,7 @@ def _is_layer(adata: AnnData, layer: str | None) -> bool:
 
 
 def _stored(adata: AnnData, layer: str | None, what: str) -> Any:
-    parameter = "reference_layer" if what == "reference" else "layer"
+    parameter = _parameter(what)
     if _is_layer(adata, layer) and layer not in adata.layers:
         msg = (
             f"Did not find .layers[{layer!r}] of the {what}, only {sorted(adata.layers)}. Pass {parameter}= the one "
@@ -167,6 +167,11 @@ def _stored(adata: AnnData, layer: str | None, what: str) -> Any:
     return X
 
 
+def _parameter(what: str) -> str:
+    """Return the parameter that names the layer of an object."""
+    return "reference_layer" if what == "reference" else "layer"
+
+
 def _to_memory(X: Any) -> Any:
     if hasattr(X, "compute"):
         X = X.compute()
@@ -175,26 +180,30 @@ def _to_memory(X: Any) -> Any:
     return X if sp.issparse(X) else np.asarray(X[()])
 
 
-def _validated(X: Any) -> sp.csr_matrix:
+def _validated(X: Any, what: str) -> sp.csr_matrix:
+    parameter = _parameter(what)
     if sp.issparse(X) and X.dtype == np.float16:
         # Scipy holds such matrices, and does next to nothing with them.
         X = type(X)((X.data.astype(np.float32), X.indices, X.indptr), shape=X.shape)
     csr = sp.csr_matrix(X, dtype=np.float32, copy=True)
     if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
         msg = (
-            f"The counts are damaged: columns from {csr.indices.min()} to {csr.indices.max()} of a matrix of "
-            f"{csr.shape[1]} peaks. Write the file again from its source."
+            f"The counts of the {what} are damaged: columns from {csr.indices.min()} to {csr.indices.max()} of a "
+            f"matrix of {csr.shape[1]} peaks. Write the file again from its source."
         )
         raise ValueError(msg)
     csr.sum_duplicates()
     csr.eliminate_zeros()
     if not np.isfinite(csr.data).all():
-        msg = "The counts hold NaN or infinite values; expected finite ones. Replace them, e.g. with numpy.nan_to_num."
+        msg = (
+            f"The counts of the {what} hold NaN or infinite values; expected raw or binary counts. Pass {parameter}= "
+            "the one that holds them, or leave out the cells with such values."
+        )
         raise ValueError(msg)
     if (csr.data < 0).any():
         msg = (
-            f"The counts hold negative values (smallest {csr.data.min():g}); expected raw or binary counts. "
-            "Pass layer= the one that holds them if .X is scaled."
+            f"The counts of the {what} hold negative values (smallest {csr.data.min():g}); expected raw or binary "
+            f"counts. Pass {parameter}= the one that holds them if .X is scaled."
         )
         raise ValueError(msg)
     return csr

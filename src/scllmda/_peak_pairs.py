@@ -14,6 +14,7 @@ from ._anndata import require_peaks
 from ._genome_notes import contig_lengths, noted_build
 from .genomics import (
     ACCEPTED_FORMS,
+    CHROM_COLUMNS,
     PeakPositions,
     bare_contig,
     best_overlaps,
@@ -241,7 +242,9 @@ def _on_renaming(query: pd.DataFrame, asked: Intervals, known: Intervals) -> str
     prefixes = _prefixes(mine, others)
     if prefixes is None:
         return f"{found} If they are of different genome builds, {_CHAIN}; if they are the same contigs, rename them."
-    holder = "query.var_names" if query.index.str.startswith(mine[0]).any() else "query.var['chrom']"
+    column = next((name for name in CHROM_COLUMNS if name in query), None)
+    in_names = query.index.str.startswith(mine[0]).any() or column is None
+    holder = "query.var_names" if in_names else f"query.var[{column!r}]"
     return (
         f"{found} If they are the same contigs, rename them: "
         f"{holder} = {holder}.str.replace({'^' + prefixes[0]!r}, {prefixes[1]!r}, regex=True)."

@@ -67,7 +67,7 @@ def test_a_user_may_say_what_is_far(warned: list[str]) -> None:
     ("shift", "is_warned_of"), [(1.0, False), (1.9, False), (2.0, False), (2.1, True), (3.0, True), (150.0, True)]
 )
 def test_twice_as_far_is_far(warned: list[str], shift: float, *, is_warned_of: bool, rejects: bool) -> None:
-    warn_of_shift(shift, 100, rejects=rejects, large_shift=NoveltyRecipe().large_shift)
+    warn_of_shift(shift, 100, "scllmda", rejects=rejects, large_shift=NoveltyRecipe().large_shift)
     assert bool(warned) == is_warned_of
     if is_warned_of:
         assert f"{shift:.1f} times as far" in warned[0]

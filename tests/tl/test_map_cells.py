@@ -384,7 +384,11 @@ class TestErrors:
             ({"layer": "raw"}, KeyError, r"Did not find .layers\['raw'\]"),
             ({"min_overlap": 2}, ValueError, "min_overlap=2.*between 0 and 1"),
             ({"client": "tcp://here"}, TypeError, "expected a Dask client"),
-            ({"use_rep": "other"}, KeyError, r"varm\['other'\].*sl\.tl\.cell_embeddings\(reference\)"),
+            (
+                {"use_rep": "other"},
+                KeyError,
+                r"varm\['other'\].*sl\.tl\.cell_embeddings\(reference, key_added='other'\)",
+            ),
             ({"chain": "no.chain"}, FileNotFoundError, r"no\.chain"),
         ],
     )

@@ -28,6 +28,10 @@ MOST_UNREADABLE = 0.1
 many lists of peaks; where every tenth is none, something else than peaks is among them, genes for example."""
 
 
+LIKE_AN_INTERVAL = r"[:_-][0-9][0-9,.e+]*[-_][0-9][0-9,.e+]*$"
+"""What the names of peaks end in, for messages."""
+
+
 @dataclass(frozen=True, eq=False)
 class PeakPositions:
     """Where peaks lie, of those of which it is known."""
@@ -93,10 +97,13 @@ def peak_positions(var: pd.DataFrame) -> PeakPositions:
         lost = f"{bad.sum()} of {len(var)} peaks are no intervals by their {found.source} (first: "
         lost += f"{first_of(pd.Series(var.index[bad]))})"
         if bad.mean() > MOST_UNREADABLE:
-            msg = (
-                f"{lost}; expected {ACCEPTED_FORMS}. If they are something else than peaks, genes for example, leave "
-                "them out: adata = adata[:, adata.var_names.str.contains(r'[:_-][0-9]+[-_][0-9]+$')].copy()."
-            )
+            leave_out = "correct them"
+            if (found.good == var.index.astype(str).str.contains(LIKE_AN_INTERVAL)).all():
+                leave_out = (
+                    "if they are something else, genes for example, leave them out: "
+                    f"adata = adata[:, adata.var_names.str.contains(r'{LIKE_AN_INTERVAL}')].copy()"
+                )
+            msg = f"{lost}; expected {ACCEPTED_FORMS}, with the end after the start. Are they peaks? Then {leave_out}."
             raise ValueError(msg)
         remarks.append(f"{lost}; expected {ACCEPTED_FORMS}, with the end after the start. They are left out.")
     return found.positions(tuple(remarks))

@@ -60,7 +60,10 @@ def portable_reference(
     fitted = read(reference, mod=mod)
     missing = [f".{name}[{use_rep!r}]" for name in ("obsm", "varm", "uns") if use_rep not in getattr(fitted, name)]
     if missing:
-        msg = f"The reference is not fitted: no {', '.join(missing)}. Run sl.tl.cell_embeddings(reference) first."
+        named = "" if use_rep == CELL_EMBEDDING else f", key_added={use_rep!r}"
+        msg = (
+            f"The reference is not fitted: no {', '.join(missing)}. Run sl.tl.cell_embeddings(reference{named}) first."
+        )
         raise KeyError(msg)
     # The published recipe has no decoder, and supports all its dimensions.
     k = len(fitted.uns[use_rep].get("cell_gram", ())) or None

@@ -125,9 +125,11 @@ def match_peaks(
         uns=deepcopy(dict(query.uns)),
     )
     if chain is not None:
-        matched.uns.pop("genome", None)
-        if "genome" in reference.uns:
-            matched.uns["genome"] = deepcopy(reference.uns["genome"])
+        # What the query notes of its genome is of the build that it was lifted from.
+        for note in ("genome", "reference_sequences", "files"):
+            matched.uns.pop(note, None)
+            if note in reference.uns:
+                matched.uns[note] = deepcopy(reference.uns[note])
     logg.info(
         f"    {summary['n_matched_query']} of {query.n_vars} query peaks match {summary['n_matched_reference']} of "
         f"{reference.n_vars} reference peaks, with {summary['fraction_of_query_counts']:.1%} of the query's counts"

@@ -348,6 +348,8 @@ def annotate(
         annotation,
         space.coverage,
         len(kept["contradicted"]),
+        key=key_added,
+        frozen=joint is None,
         has_sequence=not has_own_space and (sequences.known(target) or sequences.known(inputs.known)),
         rejects=max_false_rejection is not None,
         large_shift=of_novelty.large_shift,
@@ -405,7 +407,9 @@ def _two_objects(
         raise ValueError(msg)
     data = load(reference)
     known = read(data, mod=mod, what="reference")
-    labels = encode_labels([obs_column(data, known, key, what="reference") for key in levels], unlabeled)
+    labels = encode_labels(
+        [obs_column(data, known, key, what="reference") for key in levels], unlabeled, what="reference"
+    )
     require_columns(labels, levels[-1], target.obs_names.name)
     labelled = np.flatnonzero(labels.codes >= 0)
     batch = None

@@ -55,7 +55,9 @@ def report(
     coverage: Mapping[str, Any],
     n_contradicted: int,
     *,
+    key: str,
     has_sequence: bool,
+    frozen: bool,
     rejects: bool,
     large_shift: float,
 ) -> None:
@@ -75,8 +77,12 @@ def report(
         Numbers of peaks, and where sequence came from.
     n_contradicted
         Reference cells whose label the others contradict.
+    key
+        ``key_added``.
     has_sequence
         Whether there are sequences, or a genome, that the method could have used.
+    frozen
+        Whether the query was mapped to a reference that was fitted before.
     rejects
         Whether novel cells were to be rejected.
     large_shift
@@ -97,18 +103,24 @@ def report(
     if n_contradicted:
         logg.info(
             f"    {n_contradicted} reference cells have a label that the other reference cells contradict; their names "
-            "are in .uns, under ['reference']['contradicted']"
+            f"are in .uns[{key!r}]['reference']['contradicted']"
         )
     _warn_of_few_peaks(coverage)
     if has_sequence and coverage["sequence"] == "none":
-        logg.warning(
-            "There are sequences, and none was used: their embeddings do not tell the peaks apart. Embed the peaks of "
-            "both objects by an encoder that does: sl.tl.embed_peaks(adata, encoder='kmer')."
+        mend = (
+            "their embeddings do not tell the peaks apart. Embed the peaks of both objects by an encoder that does: "
+            "sl.tl.embed_peaks(adata, encoder='kmer')."
         )
-    warn_of_shift(annotation.shift, len(names), rejects=rejects, large_shift=large_shift)
+        if frozen:
+            mend = (
+                "the reference was fitted without. Run sl.tl.embed_peaks(reference), then "
+                "sl.tl.cell_embeddings(reference)."
+            )
+        logg.warning(f"There are sequences, and none was used: {mend}")
+    warn_of_shift(annotation.shift, len(names), key, rejects=rejects, large_shift=large_shift)
 
 
-def warn_of_shift(shift: float | None, n_query: int, *, rejects: bool, large_shift: float) -> None:
+def warn_of_shift(shift: float | None, n_query: int, key: str, *, rejects: bool, large_shift: float) -> None:
     """Warn where novelty cannot tell novel cells, because domains are far apart or it is not known how far.
 
     Parameters
@@ -117,6 +129,8 @@ def warn_of_shift(shift: float | None, n_query: int, *, rejects: bool, large_shi
         How many times as far from the reference's cells the query's are as those from one another; None if unknown.
     n_query
         Number of query cells.
+    key
+        ``key_added``.
     rejects
         Whether novel cells were to be rejected.
     large_shift
@@ -125,14 +139,14 @@ def warn_of_shift(shift: float | None, n_query: int, *, rejects: bool, large_shi
     if rejects and shift is None:
         logg.warning(
             f"No cell was rejected as novel: among {n_query} query cells no type has enough to tell how far the "
-            "query lies from the reference. Look at novelty yourself: sl.get.annotation(adata)['novelty']."
+            f"query lies from the reference. Look at novelty yourself: sl.get.annotation(adata, {key!r})['novelty']."
         )
     elif shift is not None and shift > large_shift:
         logg.warning(
             f"Most predicted types lie {shift:.1f} times as far from the reference's cells as those from "
             "one another. Either the platforms differ much, or the query has none of the reference's types: novelty "
             "does not count what all have in common, and cannot tell the two apart. Look at "
-            "sl.pl.transfer_umap(adata) and at marker peaks."
+            f"sl.pl.transfer_umap(adata, key={key!r}) and at marker peaks."
         )
 
 

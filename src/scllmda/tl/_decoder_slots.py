@@ -10,7 +10,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._keys import base_rate
+from .._keys import CELL_EMBEDDING, base_rate
 from ..factorisation import Decoder, SequencePrior
 
 _SQUARE = ("cell_covariance", "peak_covariance", "cell_gram")
@@ -49,7 +49,7 @@ def read_decoder(adata: AnnData, key: str) -> Decoder:
         Dimensions of the slots do not fit together, or they hold NaN.
     """
     fitted = adata.uns.get(key)
-    of_peak = base_rate(key)
+    of_peak, named = base_rate(key), "" if key == CELL_EMBEDDING else f", key_added={key!r}"
     if (
         key not in adata.varm
         or of_peak not in adata.var
@@ -59,7 +59,7 @@ def read_decoder(adata: AnnData, key: str) -> Decoder:
         msg = (
             f"The reference is not fitted: expected .varm[{key!r}], .var[{of_peak!r}] and a decoder in .uns[{key!r}], "
             f"found varm {sorted(adata.varm)}, var {sorted(adata.var)} and uns {sorted(adata.uns)}. Run "
-            "sl.tl.cell_embeddings(reference) first; again, if it was fitted by scllmda 0.1."
+            f"sl.tl.cell_embeddings(reference{named}) first; again, if it was fitted by scllmda 0.1."
         )
         raise KeyError(msg)
     loadings = np.asarray(adata.varm[key], dtype=np.float32)

@@ -34,6 +34,7 @@ def embed_peaks(
     encoder: str | PeakEncoder = "kmer",
     *,
     sequence_key: str = SEQUENCE,
+    layer: str | None = None,
     key_added: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
@@ -57,6 +58,8 @@ def embed_peaks(
         Name of an encoder (``sl.get.encoders()`` lists them), or any object like `scllmda.encoders.PeakEncoder`.
     sequence_key
         Column of ``.var`` with the sequences, not read if there is a ``genome``.
+    layer
+        Layer with the counts, ``.X`` if None; read by encoders that learn from openness.
     key_added
         Slot to write, ``f"X_{encoder.name}"`` if None.
     device
@@ -144,6 +147,7 @@ def embed_peaks(
         )
         raise ValueError(msg)
 
+    learn_from = counts(atac, layer) if encoders.needs_fit(encoder) else None
     start = logg.info(f"embedding {n_known} peaks with {encoder.name!r}")
     if n_known < atac.n_vars:
         logg.warning(
@@ -151,7 +155,7 @@ def embed_peaks(
             f"their rows of .varm[{key!r}] are NaN."
         )
     if encoders.needs_fit(encoder):
-        encoder.fit(sequences, counts(atac))
+        encoder.fit(sequences, learn_from)
         # Workers would make an unfitted one of the name.
         recipe = None
         cache = None if cache_dir is None else VectorCache(cache_dir, encoder)

@@ -204,5 +204,5 @@ def graph_da_annotate(
     )
     write_slots(atac, slots, start=start)
     rejects, large_shift = max_false_rejection is not None, of_novelty.large_shift
-    warn_of_shift(annotation.shift, n_query, rejects=rejects, large_shift=large_shift)
+    warn_of_shift(annotation.shift, n_query, key_added, rejects=rejects, large_shift=large_shift)
     return data if copy else None

@@ -47,7 +47,7 @@ def as_levels(labels_key: str | Sequence[str]) -> list[str]:
     return columns
 
 
-def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[str]) -> Labels:
+def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[str], *, what: str = "adata") -> Labels:
     """Encode labels; cells are unlabelled whose finest label is missing or ``unlabeled``. Warn of odd ones.
 
     Parameters
@@ -56,6 +56,9 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
         Labels of the same cells, from coarse to fine.
     unlabeled
         Label, or labels, that mark a cell as unlabelled.
+
+    what
+        The object with the labels, "adata" or "reference", for messages.
 
     Raises
     ------
@@ -66,18 +69,18 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
     known = has_label(finest, unlabeled)
     if not known.any():
         msg = (
-            f"No cell is labelled: all {len(finest)} values of .obs[{finest.name!r}] are missing or {unlabeled!r}. "
-            "Expected at least two cell types; pass labels_key= the column that holds them, or a labelled reference."
+            f"No cell is labelled: all {len(finest)} values of {what}.obs[{finest.name!r}] are missing or "
+            f"{unlabeled!r}. Expected at least two cell types; pass labels_key= the column that holds them."
         )
         raise ValueError(msg)
     codes, classes = pd.factorize(as_text(finest.astype(object).where(known)), sort=True)
     if len(classes) == 1:
         msg = (
-            f"The only label of .obs[{finest.name!r}] is {classes[0]!r}; expected at least two cell types. "
+            f"The only label of {what}.obs[{finest.name!r}] is {classes[0]!r}; expected at least two cell types. "
             "With one there is nothing to tell apart."
         )
         raise ValueError(msg)
-    _warn_of_odd_labels(codes, classes, finest.name, unlabeled)
+    _warn_of_odd_labels(codes, classes, f"{what}.obs[{finest.name!r}]", unlabeled)
     levels = [_parents(codes, classes, column, finest.name, unlabeled) for column in columns[:-1]]
     order = list(dict.fromkeys(name for column in columns[::-1] for name in _in_order(column)))
     return Labels(codes.astype(np.int64), np.array([*levels, classes], dtype=object), order)
@@ -91,7 +94,7 @@ def _in_order(column: pd.Series) -> list[str]:
 
 
 def _warn_of_odd_labels(
-    codes: NDArray[np.integer], classes: NDArray[np.object_], key: Hashable, unlabeled: str | int | Sequence[str]
+    codes: NDArray[np.integer], classes: NDArray[np.object_], column: str, unlabeled: str | int | Sequence[str]
 ) -> None:
     """Warn of labels that look like none, and of labels that differ by blanks or case alone."""
     odd = like_none(classes)
@@ -99,14 +102,14 @@ def _warn_of_odd_labels(
         counts = ", ".join(f"{(codes == list(classes).index(name)).sum()} cells have {name!r}" for name in odd)
         names = [*as_names(unlabeled), *odd]
         logg.warning(
-            f"Labels of .obs[{key!r}] look like none, and are taken for cell types: {counts}. If they mark cells "
+            f"Labels of {column} look like none, and are taken for cell types: {counts}. If they mark cells "
             f"without a label, pass unlabeled={names!r}."
         )
     for group in alike(classes):
         mend = {name: group[0].strip() for name in group if name != group[0].strip()}
         logg.warning(
-            f"The labels {group!r} of .obs[{key!r}] differ by blanks or case alone, and are taken for {len(group)} "
-            f"cell types. If they are one: adata.obs[{key!r}] = adata.obs[{key!r}].astype(object).replace({mend!r})."
+            f"The labels {group!r} of {column} differ by blanks or case alone, and are taken for {len(group)} "
+            f"cell types. If they are one: {column} = {column}.astype(object).replace({mend!r})."
         )
 
 

@@ -64,7 +64,8 @@ class Sequences:
             return peak_embeddings(peaks, self.key, n_dims), f".varm[{self.key!r}]"
         if not self.known(peaks):
             return None, "none"
-        stored = SEQUENCE in peaks.var
+        # A column without a known base says nothing: the genome does.
+        stored = SEQUENCE in peaks.var and (self.genome is None or bool(has_known_base(peaks.var[SEQUENCE]).any()))
         source = f".var[{SEQUENCE!r}]" if stored else "genome"
         scratch = AnnData(counts, var=peaks.var.copy())
         if not stored:
