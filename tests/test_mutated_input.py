@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests._objects import added, snapshot
 
@@ -124,6 +124,7 @@ def assert_sound(adata: AnnData) -> None:
     of_reference=st.lists(st.sampled_from(list(CHANGES)), max_size=2),
     seed=st.integers(0, 2**32 - 1),
 )
+@example(tool="robust", of_query=[], of_reference=["few peaks"], seed=0)
 def test_mutated_objects(tool: str, of_query: list[str], of_reference: list[str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     objects = []

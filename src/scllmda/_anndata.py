@@ -159,8 +159,11 @@ def require_peaks_only(adata: AnnData, what: str = "data") -> None:
 
 
 def require_peaks(adata: AnnData, what: str = "data") -> None:
-    """Raise ValueError if features are no peaks, or their names repeat."""
+    """Raise ValueError if there are no peaks, features are none, or their names repeat."""
     require_peaks_only(adata, what)
+    if adata.n_vars == 0:
+        msg = f"The {what} has no peaks, only {adata.n_obs} cells; expected some. Pass an object with peaks."
+        raise ValueError(msg)
     if not adata.var_names.is_unique:
         name = what if what != "data" else "adata"
         twice = adata.var_names[adata.var_names.duplicated()].unique()
