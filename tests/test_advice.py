@@ -489,7 +489,7 @@ PEAKS = {
     "another genome build": Advice(
         "query = moved(query); query.uns['genome'], reference.uns['genome'] = 'hg38', 'hg19'",
         "annotate(query, reference)",
-        "expected the same. To lift the query over, give <…>pp.match_peaks the UCSC chain file that leads from the "
+        "expected the same. To lift the query over, pass the UCSC chain file that leads from the "
         "query's build to the reference's, as chain= (hg19ToHg38.over.chain.gz, say). If one of the names is wrong, "
         "correct it",
         [
@@ -502,8 +502,8 @@ PEAKS = {
     "peaks that do not overlap": Advice(
         "query = moved(query, 50_000_000)",
         "annotate(query, reference)",
-        "No query peak overlaps a reference peak by min_overlap=0.5; <…> If they are of different genome builds, give "
-        "<…>pp.match_peaks the UCSC chain file",
+        "No query peak overlaps a reference peak by min_overlap=0.5; <…> If they are of different genome builds, pass "
+        "the UCSC chain file",
         ["query = sl.pp.match_peaks(query, reference, chain=write_chain(folder, 50_000_000)); <call>"],
         RIGHT,
     ),
@@ -809,7 +809,7 @@ ENCODERS = {
     "a device of an encoder that has its own": Advice(
         WITH_DNA,
         "sl.tl.embed_peaks(query, sl.encoders.CnnEncoder(n_epochs=1), device='cpu')",
-        "device='cpu' is for encoders given by name; 'cnn' is an object: set its device there",
+        "device='cpu' is for encoders given by name; 'cnn' is an object: leave device out, or set it there",
         ["sl.tl.embed_peaks(query, sl.encoders.CnnEncoder(n_epochs=1, device='cpu'))"],
         "query.varm['X_cnn'].shape == (800, 64)",
     ),

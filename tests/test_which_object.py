@@ -53,6 +53,16 @@ def test_a_layer_that_one_object_lacks(which: str) -> None:
         sl.tl.annotate(objects["query"], objects["reference"], layer="counts")
 
 
+def test_a_reference_with_counts_in_a_layer_alone() -> None:
+    reference, query = pair()
+    expected = sl.tl.annotate(query, reference, copy=True)
+    reference.layers["counts"], reference.X = reference.X, None
+    with pytest.raises(ValueError, match=r"The reference has no counts \(\.X is None\)\. Pass reference_layer="):
+        sl.tl.annotate(query, reference)
+    found = sl.tl.annotate(query, reference, reference_layer="counts", copy=True)
+    assert_same_annotation(found, expected, ignore=("params",))
+
+
 def multiome(labels: str) -> md.MuData:
     """Return a reference whose labels are in another modality."""
     reference = pair()[0]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Mode = Literal["sum", "best"]
 
 _CHAIN = (
-    "give pp.match_peaks the UCSC chain file that leads from the query's build to the reference's, as chain= "
+    "pass the UCSC chain file that leads from the query's build to the reference's, as chain= "
     "(hg19ToHg38.over.chain.gz, say)"
 )
 

@@ -185,7 +185,7 @@ def test_broken_encoder(adata: ad.AnnData, vectors: np.ndarray, message: str) ->
 
 
 def test_device_of_an_object_is_its_own(adata: ad.AnnData) -> None:
-    with pytest.raises(ValueError, match="set its device there"):
+    with pytest.raises(ValueError, match="leave device out, or set it there"):
         embed_peaks(adata, Lengths(), device="cpu")
 
 

@@ -182,7 +182,7 @@ def _whole_numbers(values: npt.ArrayLike, column: str) -> npt.NDArray[np.int64]:
     if bad.any():
         msg = (
             f"{bad.sum()} of {len(given)} values of {column!r} are no whole numbers (first: {first_of(given[bad])}); "
-            "expected positions in base pairs. Convert the column, or drop it to use the peak names."
+            "expected positions in base pairs. Convert the column."
         )
         raise ValueError(msg)
     return numbers.astype(np.int64)

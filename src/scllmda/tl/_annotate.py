@@ -13,7 +13,7 @@ from .. import _logging as logg
 from .._anndata import load, obs_column, read, require_peaks, resolve, write_slots
 from .._checks import checked
 from .._counts import counts, has_counts
-from .._keys import AnnotationKeys
+from .._keys import CELL_EMBEDDING, AnnotationKeys
 from ..genomics import fasta_of
 from ..methods import annotate_cells, has_own_representation, make_novelty_recipe, make_recipe
 from ._annotation_report import contradicted, report
@@ -27,6 +27,7 @@ from ._cell_space import (
     space_of_one,
     space_of_two,
 )
+from ._decoder_slots import is_fitted
 from ._embed_peaks import pick_encoder
 from ._joint_counts import joint_counts_of_one, joint_counts_of_two
 from ._labels import Labels, as_levels, encode_batches, encode_labels, require_columns, require_query
@@ -236,7 +237,9 @@ def annotate(
         joint = joint_counts_of_one(target, inputs.codes, layer)
     else:
         inputs = _two_objects(target, reference, levels, unlabeled, batch_key, mod)
-        frozen = frozen or (not has_counts(inputs.known, of_known) and inputs.known.X is None)
+        if not has_counts(inputs.known, of_known) and inputs.known.X is None:
+            # Counts in a layer that was not named are asked for, where there is nothing to do without.
+            frozen = frozen or is_fitted(inputs.known, CELL_EMBEDDING) or not inputs.known.layers
         joint = None
         if frozen:
             require_counts(method)

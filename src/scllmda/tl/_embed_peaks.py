@@ -205,6 +205,9 @@ def pick_encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
         )
         raise TypeError(msg)
     if device != "auto":
-        msg = f"device={device!r} is for encoders given by name; {encoder.name!r} is an object: set its device there."
+        msg = (
+            f"device={device!r} is for encoders given by name; {encoder.name!r} is an object: leave device out, or set "
+            "it there."
+        )
         raise ValueError(msg)
     return encoder

@@ -170,6 +170,6 @@ def require_query(codes: NDArray[np.integer], finest: str, unlabeled: str | int 
     if (codes >= 0).all():
         msg = (
             f"There is no cell to annotate: all {len(codes)} have a label in .obs[{finest!r}]. Set the label of "
-            f"query cells to {unlabeled!r} or missing, or call sl.tl.annotate(query, reference)."
+            f"query cells to {as_names(unlabeled)[0]!r} or missing, or call sl.tl.annotate(query, reference)."
         )
         raise ValueError(msg)
