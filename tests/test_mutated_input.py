@@ -125,6 +125,7 @@ def assert_sound(adata: AnnData) -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 @example(tool="robust", of_query=[], of_reference=["few peaks"], seed=0)
+@example(tool="robust", of_query=[], of_reference=["missing columns", "odd names"], seed=100330622)
 def test_mutated_objects(tool: str, of_query: list[str], of_reference: list[str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     objects = []

@@ -63,6 +63,22 @@ class TestOtherPeaks:
         assert other.around is not None
         assert not np.allclose(np.linalg.norm(other.around, axis=1), np.linalg.norm(other.X, axis=1))
 
+    @pytest.mark.parametrize("which", ["query", "reference"])
+    @pytest.mark.parametrize("sequence", [False, True])
+    def test_odd_names_are_left_out(self, which: str, *, sequence: bool) -> None:
+        """As if they were not there, wherever they stand."""
+        objects = dict(zip(("reference", "query"), pair(sequence=sequence), strict=True))
+        for adata in objects.values():
+            adata.var = adata.var[["sequence"]] if sequence else adata.var[[]]
+        odd, rows = objects[which], [0, 5, 400]
+        objects[which] = odd[:, [i for i in range(odd.n_vars) if i not in rows]].copy()
+        expected = annotated(objects["query"], objects["reference"])
+        odd.var_names = [f"{name}.1" if i in rows else name for i, name in enumerate(odd.var_names)]
+        objects[which] = odd
+        found = annotated(objects["query"], objects["reference"])
+        assert found.obs["scllmda_raw"].tolist() == expected.obs["scllmda_raw"].tolist()
+        np.testing.assert_allclose(found.obs["scllmda_score"], expected.obs["scllmda_score"], atol=1e-4)
+
     def test_neighbours_come_from_all_peaks_of_a_side(self) -> None:
         """Two kinds of query cells that no shared peak tells apart are not pooled with one another."""
         reference, query = pair()

@@ -334,7 +334,7 @@ def _onto_shared_peaks(joint: JointCounts, of_query: Float | None) -> Float | No
     known, asked = joint.sides
     found = np.full((joint.assignment.shape[1], of_query.shape[1]), np.nan, dtype=np.float32)
     found[joint.assignment.indices] = of_query[asked.peaks]
-    at = np.empty(len(known.peaks), dtype=np.intp)
+    at = np.empty(known.peaks.max() + 1, dtype=np.intp)
     at[known.peaks] = np.arange(len(known.peaks))
     return found[at[joint.peaks]]
 

@@ -162,7 +162,7 @@ def _side(
 def _assignment(pairs: PeakPairs, known: Side, asked: Side) -> sp.csr_matrix:
     """Return (query peaks, union peaks): 1 where they are the same, both in the order of the sides."""
     n_known = len(known.peaks)
-    at = np.empty(n_known, dtype=np.intp)
+    at = np.empty(pairs.n_reference, dtype=np.intp)
     at[known.peaks] = np.arange(n_known)
     target = pairs.target[asked.peaks]
     own = target < 0
