@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,19 @@ def fail(error: BaseException) -> Callable[..., Any]:
     return failing
 
 
+@pytest.fixture
+def _signals_as_by_default() -> Iterator[None]:
+    """Whoever started the tests may ignore signals, as nohup does."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before_interrupt)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_as_by_default")
 @pytest.mark.parametrize(
     ("at_writing", "status", "words"),
     [
@@ -160,8 +174,10 @@ def test_an_end_while_writing(
     def write(adata: ad.AnnData, file: _files._write._Hdf5Output) -> None:
         file.write(b"half of it")
         at_writing()
-        while file.error is None:
+        end = time.monotonic() + 20
+        while file.error is None and time.monotonic() < end:
             file.write(b"more")
+            time.sleep(0.001)
 
     monkeypatch.setattr(sl.tl, "annotate", lambda *_, **__: None)
     monkeypatch.setattr(_files._write, "_write_h5ad", write)
@@ -206,6 +222,7 @@ def test_sigterm_to_a_process(files: Path, tmp_path: Path) -> None:
 
 ENDLESS = """
 import sys
+import time
 import anndata, scllmda
 from scllmda.cli import main
 
