@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,15 @@ def shared_data() -> Path:
 def shared_golden() -> Path:
     """Folder of tiny checkpoints with the outputs of the original modelling code."""
     return _shared("golden")
+
+
+@pytest.fixture
+def signals_as_by_default() -> Iterator[None]:
+    """Whoever started the tests may ignore signals, as nohup does."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before_interrupt)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)

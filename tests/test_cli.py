@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,19 +135,7 @@ def fail(error: BaseException) -> Callable[..., Any]:
     return failing
 
 
-@pytest.fixture
-def _signals_as_by_default() -> Iterator[None]:
-    """Whoever started the tests may ignore signals, as nohup does."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
-    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before_interrupt)
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_signals_as_by_default")
+@pytest.mark.usefixtures("signals_as_by_default")
 @pytest.mark.parametrize(
     ("at_writing", "status", "words"),
     [

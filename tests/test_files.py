@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -419,14 +420,17 @@ class TestWrite:
         assert_alone(path)
         assert "Traceback" not in capfd.readouterr().err, "h5py prints what it cannot raise"
 
+    @pytest.mark.usefixtures("signals_as_by_default")
     def test_signal_while_hdf5_writes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.h5ad"
         write(cells(), path)
 
         def endless(adata: AnnData, file: _write._Hdf5Output) -> None:
             os.kill(os.getpid(), signal.SIGINT)
-            while file.error is None:
+            end = time.monotonic() + 20
+            while file.error is None and time.monotonic() < end:
                 file.write(b"x")
+                time.sleep(0.001)
 
         monkeypatch.setattr(_write, "_write_h5ad", endless)
         with pytest.raises(KeyboardInterrupt):
