@@ -51,3 +51,11 @@ def signals_as_by_default() -> Iterator[None]:
     signal.signal(signal.SIGINT, before_interrupt)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Warnings that the package logs from now on."""
+    logged: list[str] = []
+    monkeypatch.setattr("scllmda._logging.warning", logged.append)
+    return logged

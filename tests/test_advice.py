@@ -1137,13 +1137,6 @@ def of_kmers() -> np.ndarray:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    messages: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", messages.append)
-    return messages
-
-
-@pytest.fixture
 def names(fasta: Path, of_kmers: np.ndarray, joined: AnnData, tmp_path: Path) -> Any:
     """Return what the user has at hand; ``annotate`` is a quick one, for where the method does not matter."""
     reference, query = pair()
@@ -1193,7 +1186,7 @@ REFUSED = CALLS | PEAKS | SEQUENCES | ENCODERS | {f"simulated {what}": advice fo
 
 
 @each(REFUSED)
-def test_after_an_error(name: str, way: int, names: dict[str, Any], logged: list[str]) -> None:
+def test_after_an_error(name: str, way: int, names: dict[str, Any], warnings: list[str]) -> None:
     advice = REFUSED[name]
     exec(advice.given, names)
     with pytest.raises((ValueError, KeyError, TypeError, RuntimeError, OSError)) as error:
@@ -1204,7 +1197,7 @@ def test_after_an_error(name: str, way: int, names: dict[str, Any], logged: list
 
 @each(CHECKPOINTS)
 def test_after_an_error_of_a_checkpoint(
-    name: str, way: int, names: dict[str, Any], shared_golden: Path, logged: list[str]
+    name: str, way: int, names: dict[str, Any], shared_golden: Path, warnings: list[str]
 ) -> None:
     advice = CHECKPOINTS[name]
     names["tiny"] = str(shared_golden / "dnabert2_tiny")
@@ -1216,23 +1209,23 @@ def test_after_an_error_of_a_checkpoint(
 
 
 @each(WARNED)
-def test_after_a_warning(name: str, way: int, names: dict[str, Any], logged: list[str]) -> None:
+def test_after_a_warning(name: str, way: int, names: dict[str, Any], warnings: list[str]) -> None:
     advice = WARNED[name]
     exec(advice.given, names)
-    logged.clear()
+    warnings.clear()
     exec(advice.call, names)
-    (message,) = filter(pattern(advice.says).search, logged)
-    logged.clear()
+    (message,) = filter(pattern(advice.says).search, warnings)
+    warnings.clear()
     follow(advice, advice.done[way], code_in(message, advice.says), names)
-    assert not any(map(pattern(advice.says).search, logged))
+    assert not any(map(pattern(advice.says).search, warnings))
 
 
 @each(POINTED_AT)
-def test_what_a_warning_points_at(name: str, way: int, names: dict[str, Any], logged: list[str]) -> None:
+def test_what_a_warning_points_at(name: str, way: int, names: dict[str, Any], warnings: list[str]) -> None:
     advice = POINTED_AT[name]
     exec(advice.given, names)
     exec(advice.call, names)
-    (message,) = logged
+    (message,) = warnings
     follow(advice, advice.done[way], code_in(message, advice.says), names)
 
 

@@ -15,13 +15,6 @@ import scllmda as sl
 
 
 @pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    logged: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", logged.append)
-    return logged
-
-
-@pytest.fixture
 def fitted() -> AnnData:
     adata = pair(sequence=True)[0]
     sl.tl.embed_peaks(adata)

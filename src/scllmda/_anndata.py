@@ -17,7 +17,6 @@ from ._files import load
 if TYPE_CHECKING:
     from os import PathLike
 
-    import numpy as np
     from mudata import MuData
 
 PEAKS = "Peaks"
@@ -150,12 +149,17 @@ def require_peaks_only(adata: AnnData, what: str = "data") -> None:
                 f"{len(others)} of {adata.n_vars} features of the {what} are no peaks, by .var['feature_types'] "
                 f"(first: {others.iloc[0]!r}); expected {PEAKS!r} throughout. "
             )
-            name = what if what != "data" else "adata"
             if len(others) < adata.n_vars:
+                name = _variable(what)
                 msg += f"Keep those: {name} = {name}[:, {name}.var['feature_types'] == {PEAKS!r}].copy()."
             else:
                 msg += "Pass mod= the modality of the peaks, or the object that holds them."
             raise ValueError(msg)
+
+
+def _variable(what: str) -> str:
+    """Return what an object is called in code that a message gives."""
+    return "adata" if what == "data" else what
 
 
 def require_peaks(adata: AnnData, what: str = "data") -> None:
@@ -165,7 +169,7 @@ def require_peaks(adata: AnnData, what: str = "data") -> None:
         msg = f"The {what} has no peaks, only {adata.n_obs} cells; expected some. Pass an object with peaks."
         raise ValueError(msg)
     if not adata.var_names.is_unique:
-        name = what if what != "data" else "adata"
+        name = _variable(what)
         twice = adata.var_names[adata.var_names.duplicated()].unique()
         msg = (
             f"{len(twice)} peak names of the {what} repeat (first: {twice[0]!r}); expected unique names. Keep the "

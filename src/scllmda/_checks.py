@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 P = ParamSpec("P")
 R = TypeVar("R")
+Recipe = TypeVar("Recipe", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,19 @@ RANGES = {name: allowed for allowed, names in _NAMES.items() for name in names.s
 """What numbers may be, by the name of the parameter or constant: one name means the same everywhere."""
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "int": ("a whole number", lambda x: isinstance(x, Integral) and not isinstance(x, bool | np.bool_)),
-    "float": ("a number", lambda x: isinstance(x, Real) and not isinstance(x, bool | np.bool_)),
-    "bool": ("True or False", lambda x: isinstance(x, bool | np.bool_)),
+    "int": ("a whole number", lambda x: isinstance(x, Integral) and not _is_bool(x)),
+    "float": ("a number", lambda x: _is_number(x)),
+    "bool": ("True or False", lambda x: _is_bool(x)),
     "str": ("text", lambda x: isinstance(x, str)),
     "None": ("None", lambda x: x is None),
     "PathLike[str]": ("a path", lambda x: isinstance(x, PathLike)),
     "Sequence[str]": ("a list of text", lambda x: _is_list(x) and all(isinstance(item, str) for item in x)),
     "Sequence[int]": ("a list of whole numbers", lambda x: _is_list(x) and all(isinstance(i, Integral) for i in x)),
-    "tuple[int, ...]": ("whole numbers", lambda x: _is_list(x) and len(x) > 0 and all(_is_whole(i) for i in x)),
+    "tuple[int, ...]": ("whole numbers", lambda x: _is_list(x) and len(x) > 0 and all(_KINDS["int"][1](i) for i in x)),
     "Mapping[str, Any]": ("a dictionary", lambda x: isinstance(x, Mapping)),
     "np.random.Generator": ("a numpy.random.Generator", lambda x: isinstance(x, np.random.Generator)),
 }
 """By annotation: what it stands for, in words, and whether a value is of the kind."""
-
-
 _NUMERIC = {"int", "float", "tuple[int, ...]"}
 
 
@@ -90,7 +92,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def make(recipe: type[R], overrides: Mapping[str, Any] | None, what: str) -> R:
+def make(recipe: type[Recipe], overrides: Mapping[str, Any] | None, what: str) -> Recipe:
     """Return a recipe, a frozen dataclass of constants, with some of them replaced.
 
     Parameters
@@ -108,7 +110,7 @@ def make(recipe: type[R], overrides: Mapping[str, Any] | None, what: str) -> R:
         A name is not one of the recipe's, or a value is of another type or out of its range.
     """
     overrides = dict(overrides or {})
-    annotations = {field.name: str(field.type) for field in fields(recipe)}  # type: ignore[arg-type]
+    annotations = {field.name: str(field.type) for field in fields(recipe)}
     if unknown := sorted(set(map(str, overrides)) - set(annotations)):
         msg = f"{what} has no {unknown} in its recipe; it has {list(annotations)}."
         raise ValueError(msg)
@@ -166,18 +168,20 @@ def require_device(device: str) -> None:
 
 
 def _require_range(name: str, value: Any, where: str) -> None:
-    numbers = [item for item in (value if _is_list(value) else [value]) if isinstance(item, Real)]
+    numbers = [item for item in (value if _is_list(value) else [value]) if _is_number(item)]
     allowed = RANGES.get(name, _ANY)
     for number in numbers:
-        if isinstance(number, bool | np.bool_):
-            continue
         if not math.isfinite(number) or not allowed.holds(number):
             msg = f"Found {name}={value!r}{where}; expected {allowed.text}."
             raise ValueError(msg)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not _is_bool(value)
 
 
 def _is_list(value: Any) -> bool:

@@ -60,7 +60,7 @@ def contig_lengths(adata: AnnData) -> dict[str, int]:
         noted = dict(zip(noted["reference_seq_name"], noted["reference_seq_length"], strict=True))
     if not isinstance(noted, Mapping):
         return {}
-    return {str(name): int(length) for name, length in noted.items() if isinstance(length, int) or _is_whole(length)}
+    return {str(name): int(length) for name, length in noted.items() if _is_whole(length)}
 
 
 def _is_whole(value: Any) -> bool:

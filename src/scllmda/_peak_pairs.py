@@ -53,6 +53,8 @@ class PeakPairs:
     n_reference: int
     report: dict[str, Any]
     """For ``.uns``: numbers of peaks, and how they were compared."""
+    positions: tuple[PeakPositions, PeakPositions] | None = None
+    """Where the peaks of query and reference lie; None where names were enough to compare them."""
 
     @property
     def assignment(self) -> sp.csr_matrix:
@@ -109,9 +111,6 @@ def pair_peaks(
     With ``none_allowed``, for what can do without shared peaks, peaks of another genome build are left unpaired, with a
     warning instead of an error, unless a chain was to bring them together.
     """
-    if not 0 <= min_overlap <= 1:
-        msg = f"Found min_overlap={min_overlap!r}; expected a fraction between 0 and 1."
-        raise ValueError(msg)
     if mode not in get_args(Mode):
         msg = f"Found mode={mode!r}; expected one of {', '.join(map(repr, get_args(Mode)))}."
         raise ValueError(msg)
@@ -121,12 +120,12 @@ def pair_peaks(
     try:
         if chains is None:
             _refuse_other_build(query, reference)
-        target, by_position = _target_peaks(query.var, reference.var, min_overlap, mode, chains)
+        target, by_position, positions = _target_peaks(query.var, reference.var, min_overlap, mode, chains)
     except NotComparableError as error:
         if chain is not None or not none_allowed:
             raise
         logg.warning(f"No peak is shared, only sequence connects query and reference. {error}")
-        target, by_position = np.full(query.n_vars, -1, dtype=np.int64), {}
+        target, by_position, positions = np.full(query.n_vars, -1, dtype=np.int64), {}, None
     found = target[target >= 0]
     report = {
         "n_reference": reference.n_vars,
@@ -137,7 +136,7 @@ def pair_peaks(
         "mode": mode,
         **by_position,
     }
-    return PeakPairs(target, reference.n_vars, report)
+    return PeakPairs(target, reference.n_vars, report, positions)
 
 
 def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
@@ -174,15 +173,15 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
 
 def _target_peaks(
     query: pd.DataFrame, reference: pd.DataFrame, min_overlap: float, mode: str, chains: Chains | None
-) -> tuple[npt.NDArray[np.int64], dict[str, float]]:
+) -> tuple[npt.NDArray[np.int64], dict[str, float], tuple[PeakPositions, PeakPositions] | None]:
     """Return the index of the reference peak of each query peak, -1 for none, shape (query peaks,).
 
-    If peaks were compared by position, also what is to be reported of that.
+    If peaks were compared by position, also what is to be reported of that; and the positions, if they were read.
     """
     by_name = reference.index.get_indexer(query.index).astype(np.int64)
     n_shared = (by_name >= 0).sum()
     if chains is None and n_shared == len(reference) > 0:
-        return by_name, {}
+        return by_name, {}, None
     where = _positions(query, "query"), _positions(reference, "reference")
     unknown = [what for what, found in zip(("query", "reference"), where, strict=True) if not len(found.rows)]
     if unknown:
@@ -196,7 +195,7 @@ def _target_peaks(
             msg = f"The query's and the reference's peaks share no name, and cannot be compared by position: {lost}"
             raise NotComparableError(msg)
         logg.warning(f"Matched by name only ({n_shared} names are shared), not by position: {lost}")
-        return by_name, {}
+        return by_name, {}, where
     intervals, rows = (where[0].intervals, where[1].intervals), where[0].rows
     looks = f"The query has {_look(query)}, the reference {_look(reference)}."
     if chains is None:
@@ -217,7 +216,7 @@ def _target_peaks(
         rows, report = rows[there], {**report, "n_lifted": len(there)}
     target = np.full(len(query), -1, dtype=np.int64)
     target[rows] = np.where(of_known >= 0, where[1].rows[of_known], -1)
-    return target, report
+    return target, report, where
 
 
 def _positions(var: pd.DataFrame, what: str) -> PeakPositions:

@@ -316,13 +316,6 @@ def test_ten_thousand_random_intervals(tmp_path: Path) -> None:
     assert fetch_sequences(path, Intervals.from_columns(names, start, end))[0].tolist() == expected
 
 
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    found: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", found.append)
-    return found
-
-
 def gc_rich_peaks(path: Path, n: int = 120) -> tuple[Path, np.ndarray]:
     """Write a genome of which only the peaks are rich in G and C, and return their starts."""
     rng = np.random.default_rng(0)

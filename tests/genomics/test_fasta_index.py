@@ -68,13 +68,6 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    found: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", found.append)
-    return found
-
-
 def assert_mended(path: Path, genome: dict[str, str], warnings: list[str]) -> None:
     """Check that a genome is read as it is now, that the user hears of it once, and that the index is right then."""
     for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +28,6 @@ def reference() -> AnnData:
     reference = on(REFERENCE)
     reference.var["gc"] = [0.1, 0.2, 0.3]
     return reference
-
-
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    logged: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", logged.append)
-    return logged
 
 
 def test_reindex(reference: AnnData, warnings: list[str]) -> None:
@@ -416,16 +410,16 @@ def test_genomes(reference: AnnData, chain: Path, genomes: tuple[object, object]
 HG19, HG38 = {"chr1": 249_250_621, "chr2": 243_199_373}, {"chr1": 248_956_422, "chr2": 242_193_529}
 
 
-def noted(**notes: object) -> AnnData:
+def noted(*, var: Any = None, lengths: dict[str, int] | None = None, uns: str | None = None) -> AnnData:
     """Return an object with notes of its genome build, as Cell Ranger, SnapATAC2 and users write them."""
     adata = on([name.replace(":", "-") for name in REFERENCE])
-    if "var" in notes:
-        adata.var["genome"] = notes["var"]
-    if "lengths" in notes:
-        names, sizes = zip(*notes["lengths"].items(), strict=True)  # type: ignore[attr-defined]
-        adata.uns["reference_sequences"] = pd.DataFrame({"reference_seq_name": names, "reference_seq_length": sizes})
-    if "uns" in notes:
-        adata.uns["genome"] = notes["uns"]
+    if var is not None:
+        adata.var["genome"] = var
+    if lengths is not None:
+        columns = {"reference_seq_name": list(lengths), "reference_seq_length": list(lengths.values())}
+        adata.uns["reference_sequences"] = pd.DataFrame(columns)
+    if uns is not None:
+        adata.uns["genome"] = uns
     return adata
 
 
@@ -438,7 +432,7 @@ def noted(**notes: object) -> AnnData:
         ({"lengths": {"chr1": 5}}, {"lengths": {"chr1": 6}}, r"'chr1', 5 and 6 bp"),
     ],
 )
-def test_notes_of_different_builds(query: dict[str, object], known: dict[str, object], match: str) -> None:
+def test_notes_of_different_builds(query: dict[str, Any], known: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         match_peaks(noted(**query), noted(**known))
 
@@ -454,7 +448,7 @@ def test_notes_of_different_builds(query: dict[str, object], known: dict[str, ob
         ({"lengths": HG38}, {"var": "hg38", "uns": "GRCh38.p13"}),
     ],
 )
-def test_notes_that_agree(query: dict[str, object], known: dict[str, object], warnings: list[str]) -> None:
+def test_notes_that_agree(query: dict[str, Any], known: dict[str, Any], warnings: list[str]) -> None:
     assert match_peaks(noted(**query), noted(**known)).uns["match_peaks"]["n_matched_query"] == 3
     assert warnings == []
 

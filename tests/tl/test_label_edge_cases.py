@@ -343,13 +343,6 @@ def test_integers_with_holes_stay_integers() -> None:
     assert report["n_cells"] == 2
 
 
-@pytest.fixture
-def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    logged: list[str] = []
-    monkeypatch.setattr("scllmda._logging.warning", logged.append)
-    return logged
-
-
 @pytest.mark.parametrize("text", ["nan", "NA", "None", "<NA>", "Unknown", " ", "Unassigned"])
 def test_labels_that_look_like_none(text: str, warnings: list[str]) -> None:
     labels = ["A", text, "B"] * 10

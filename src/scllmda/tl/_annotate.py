@@ -22,7 +22,6 @@ from ._cell_space import (
     frozen_space,
     require_counts,
     require_open_peaks,
-    sequences_of_query,
     space_of_method,
     space_of_one,
     space_of_two,
@@ -217,12 +216,14 @@ def annotate(
     if reference is not None and reference is data:
         msg = "Query and reference are one object, which would be written to. Pass a copy: reference.copy()."
         raise ValueError(msg)
-    used: dict[tuple[str, str], str | None] = {("obs", str(majority_voting)): majority_voting and "majority_voting"}
-    if reference is None:
-        used |= {("obs", level): "labels_key" for level in levels} | {
-            ("obs", str(batch_key)): batch_key and "batch_key"
-        }
-    claim_annotation(target, key_added, used)
+    # Of a query with a reference, neither labels nor batches are read.
+    claim_annotation(
+        target,
+        key_added,
+        labels_key=levels if reference is None else (),
+        batch_key=batch_key if reference is None else None,
+        majority_voting=majority_voting,
+    )
     generator = np.random.default_rng(rng)
     clusters = None
     if majority_voting is not None:
@@ -245,12 +246,11 @@ def annotate(
             require_counts(method)
         else:
             # Sequences of both can do without shared peaks.
-            of_query = sequences_of_query(sequences, lifted=chain is not None)
             none_allowed = (
                 not has_own_space
                 and not sequences.learns
                 and sequences.known(inputs.known)
-                and of_query.carried(target)
+                and sequences.carried(target)
             )
             joint = joint_counts_of_two(
                 target,

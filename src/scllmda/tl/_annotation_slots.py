@@ -14,7 +14,15 @@ from ..methods import Annotation
 from ._labels import Labels
 
 
-def claim_annotation(adata: AnnData, key: str, read: Mapping[tuple[str, str], str | None]) -> None:
+def claim_annotation(
+    adata: AnnData,
+    key: str,
+    *,
+    labels_key: Sequence[str] = (),
+    batch_key: str | None = None,
+    majority_voting: str | None = None,
+    use_rep: str | None = None,
+) -> None:
     """Make sure, before any work, that an annotation can be written under ``key``.
 
     Parameters
@@ -23,12 +31,21 @@ def claim_annotation(adata: AnnData, key: str, read: Mapping[tuple[str, str], st
         Object that will be written to.
     key
         ``key_added``.
-    read
-        Slots that are read, by what is read from them; None where nothing is.
+    labels_key, batch_key, majority_voting
+        Columns that are read of this object.
+    use_rep
+        Representation that is read of it.
     """
     keys, found = AnnotationKeys(key), adata.uns.get(key)
+    read = {("obs", level): "labels_key" for level in labels_key}
+    columns = (
+        ("obs", batch_key, "batch_key"),
+        ("obs", majority_voting, "majority_voting"),
+        ("obsm", use_rep, "use_rep"),
+    )
+    read |= {(attr, name): what for attr, name, what in columns if name is not None}
     is_ours = isinstance(found, Mapping) and {"classes", "params"} <= set(found)
-    claim_slots(adata, keys.slots, read={slot: what for slot, what in read.items() if what}, is_ours=is_ours)
+    claim_slots(adata, keys.slots, read=read, is_ours=is_ours)
 
 
 def annotation_slots(

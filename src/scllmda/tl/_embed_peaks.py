@@ -118,9 +118,6 @@ def embed_peaks(
     >>> adata.varm["X_kmer"].shape
     (2, 514)
     """
-    if batch_size is not None and batch_size < 1:
-        msg = f"batch_size={batch_size} found, expected a positive integer, or None for the encoder's own choice."
-        raise ValueError(msg)
     if window is not None and genome is None:
         msg = f"Found window={window} without a genome. Pass genome= the FASTA to read windows from, or leave it out."
         raise ValueError(msg)

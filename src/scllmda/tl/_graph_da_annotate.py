@@ -137,13 +137,9 @@ def graph_da_annotate(
     data, atac = resolve(adata, mod=mod, copy=copy)
     settings, levels = make_recipe(method, recipe), as_levels(labels_key)
     of_novelty = make_novelty_recipe(novelty_recipe)
-    used: dict[tuple[str, str], str | None] = {
-        **{("obs", level): "labels_key" for level in levels},
-        ("obs", str(batch_key)): batch_key and "batch_key",
-        ("obs", str(majority_voting)): majority_voting and "majority_voting",
-        ("obsm", use_rep): "use_rep",
-    }
-    claim_annotation(atac, key_added, used)
+    claim_annotation(
+        atac, key_added, labels_key=levels, batch_key=batch_key, majority_voting=majority_voting, use_rep=use_rep
+    )
     labels = encode_labels([obs_column(data, atac, key) for key in levels], unlabeled)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._counts import CountBlocks, count_blocks
 from .._peak_pairs import PeakPairs, pair_peaks
 from ..factorisation import scramble, with_rows
-from ..genomics import bare_contig, peak_positions
+from ..genomics import PeakPositions, bare_contig, peak_positions
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ def joint_counts_of_two(
     pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
     report = pairs.report
     of_query, of_reference = layers
-    known, of_known = _side(reference, of_reference, labelled, codes, pairs.matched, "reference")
-    asked, of_asked = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, "query")
+    where_asked, where_known = pairs.positions or (None, None)
+    known, of_known = _side(reference, of_reference, labelled, codes, pairs.matched, where_known, "reference")
+    asked, of_asked = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, where_asked, "query")
     assignment = _assignment(pairs, known, asked)
     shared = np.flatnonzero(pairs.matched[known.peaks])
     columns = _select(shared, assignment.shape[1])
@@ -145,13 +146,14 @@ def _side(
     cells: NDArray[np.intp],
     codes: NDArray[np.integer] | None,
     is_shared: NDArray[np.bool_],
+    where: PeakPositions | None,
     what: str,
 ) -> tuple[Side, NDArray[np.intp]]:
     """Return some cells of an object on its peaks, and which of ``cells`` each of them is.
 
     Features that are no intervals may be anything: they take part only where the other object has them too.
     """
-    peaks, is_interval = _order_of_peaks(adata.var)
+    peaks, is_interval = _order_of_peaks(adata.var, where)
     peaks = peaks[(is_interval | is_shared)[peaks]]
     n_shared = int(is_shared.sum())
     blocks = count_blocks(adata, layer, what=what).take(cells).binary().onto(_select(peaks, adata.n_vars)).ready()
@@ -178,14 +180,17 @@ def _select(columns: NDArray[np.intp], n_columns: int) -> sp.csr_matrix:
     return sp.csr_matrix((ones, (columns, np.arange(len(columns)))), shape=(n_columns, len(columns)))
 
 
-def _order_of_peaks(var: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _order_of_peaks(
+    var: pd.DataFrame, where: PeakPositions | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the positions of the peaks in their order along the genome, and which are intervals.
 
-    Those of which it is not known where they lie follow in the order of their names.
+    Those of which it is not known where they lie follow in the order of their names. Positions are read unless they
+    have been.
     """
     names = var.index.astype(str).to_numpy(dtype=object)
     try:
-        where = peak_positions(var)
+        where = peak_positions(var) if where is None else where
     except ValueError:
         # Genes are among the peaks: an object may be annotated by itself all the same.
         return np.argsort(names, kind="stable"), np.zeros(len(names), dtype=bool)
