@@ -167,7 +167,7 @@ def logistic_regression(data: Data, W: np.ndarray) -> Prediction:
     return classified(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), data, W)
 
 
-def nearest_neighbours(data: Data, W: np.ndarray) -> Prediction:
+def nearest_neighbors(data: Data, W: np.ndarray) -> Prediction:
     return classified(KNeighborsClassifier(15), data, W)
 
 
@@ -221,7 +221,7 @@ class OneVsRest(LogisticRegression):
         return self
 
 
-def log_normalised(data: Data) -> list[ad.AnnData]:
+def log_normalized(data: Data) -> list[ad.AnnData]:
     """Return reference and query with the same depth in all cells, 10,000."""
     import scanpy as sc
 
@@ -238,7 +238,7 @@ def celltypist(data: Data, _: None) -> Prediction:
     ct.logger.set_level("ERROR")
     train = importlib.import_module("celltypist.train")
     train.LogisticRegression = OneVsRest
-    reference, query = log_normalised(data)
+    reference, query = log_normalized(data)
     model = ct.train(reference, labels=LABELS)
     result = ct.annotate(query, model=model, majority_voting=False)
     proba = result.probability_matrix
@@ -250,7 +250,7 @@ def celltypist(data: Data, _: None) -> Prediction:
 def ingest(data: Data, _: None) -> Prediction:
     import scanpy as sc
 
-    reference, query = log_normalised(data)
+    reference, query = log_normalized(data)
     sc.pp.pca(reference)
     sc.pp.neighbors(reference, n_neighbors=15)
     sc.tl.ingest(query, reference, obs=LABELS, embedding_method="pca")
@@ -273,7 +273,7 @@ def cellmapper(data: Data, W: np.ndarray, *, metric: str = "euclidean") -> Predi
 
 
 def cellmapper_on_cca(data: Data, _: None) -> Prediction:
-    reference, query = log_normalised(data)
+    reference, query = log_normalized(data)
     n_comps = min(50, min(reference.n_obs, *query.shape) - 1)
     return mapped_by_cellmapper(reference, query, n_comps=n_comps, fallback_representation="fast_cca")
 
@@ -293,13 +293,13 @@ def mapped_by_cellmapper(reference: ad.AnnData, query: ad.AnnData, **given: Any)
 
 
 def epipack(data: Data, _: None) -> Prediction:
-    """Follow the package's tutorials but for the epochs; log-normalised counts stand in for the scores of genes."""
+    """Follow the package's tutorials but for the epochs; log-normalized counts stand in for the scores of genes."""
     import epipackpy as ep
     import torch
 
     torch.manual_seed(data.seed)
     np.random.seed(data.seed)  # noqa: NPY002, which it draws from
-    normalised = [adata.X.toarray() for adata in log_normalised(data)]
+    normalized = [adata.X.toarray() for adata in log_normalized(data)]
     peaks = []
     for adata in (data.reference, data.query):
         of_peaks = ep.ml.Peak_Model(adata.X.toarray(), device="cpu")
@@ -307,11 +307,11 @@ def epipack(data: Data, _: None) -> Prediction:
         peaks.append(of_peaks.get_z().detach().numpy())
     batches = [np.zeros(adata.n_obs, dtype=int) for adata in (data.reference, data.query)]
     settings: dict[str, Any] = {"use_batch_norm": False, "use_layer_norm": True, "device": "cpu", "reg_mmd": 10}
-    network = ep.ml.PEIVI(normalised[0], peaks[0], batches[0], reg_rec=1, reg_z_l2=1, **settings)
+    network = ep.ml.PEIVI(normalized[0], peaks[0], batches[0], reg_rec=1, reg_z_l2=1, **settings)
     network.train_model(pre_train_epoch=data.epochs // 2, nepochs=data.epochs)
     known = network.get_latent()
     mapping = ep.ml.PEIVI_MAPPING(
-        normalised[1], peaks[1], batches[1], known, reg_mmd_inter=100, reg_rec=0.1, reg_z_l2=0.1, **settings
+        normalized[1], peaks[1], batches[1], known, reg_mmd_inter=100, reg_rec=0.1, reg_z_l2=0.1, **settings
     )
     mapping = ep.ml.query_model_initial(
         mapping, network.state_dict(), query_batch_num=1, gene_feature_num=data.query.n_vars
@@ -360,14 +360,14 @@ PEAKVI: dict[str, Any] = {"embed": peakvi, "modules": ("scvi",), "is_seeded": Tr
 POISSONVI: dict[str, Any] = PEAKVI | {"embed": poissonvi, "modules": ("scvi", "scvi.external")}
 PEERS = {
     "SnapATAC2 + LR": Method(
-        logistic_regression, "Spectral embedding of the selected peaks, standardised, logistic regression", **SPECTRAL
+        logistic_regression, "Spectral embedding of the selected peaks, standardized, logistic regression", **SPECTRAL
     ),
     "SnapATAC2 + kNN": Method(
-        nearest_neighbours, "Spectral embedding of the selected peaks, 15 nearest cells", **SPECTRAL
+        nearest_neighbors, "Spectral embedding of the selected peaks, 15 nearest cells", **SPECTRAL
     ),
     "SnapATAC2, all peaks + LR": Method(
         logistic_regression,
-        "Spectral embedding of all peaks (features=None), standardised, logistic regression",
+        "Spectral embedding of all peaks (features=None), standardized, logistic regression",
         embed=spectral_of_all_peaks,
         modules=("snapatac2",),
     ),
@@ -379,10 +379,10 @@ PEERS = {
         is_seeded=True,
     ),
     "scanpy ingest": Method(
-        ingest, "PCA of log-normalised counts of the reference, 15 nearest cells; no probabilities", modules=("scanpy",)
+        ingest, "PCA of log-normalized counts of the reference, 15 nearest cells; no probabilities", modules=("scanpy",)
     ),
     "CellTypist": Method(
-        celltypist, "Logistic regression, a class against the rest, on log-normalised counts", modules=("celltypist",)
+        celltypist, "Logistic regression, a class against the rest, on log-normalized counts", modules=("celltypist",)
     ),
     "CellMapper, SnapATAC2": Method(
         cellmapper,
@@ -398,13 +398,13 @@ PEERS = {
     ),
     "CellMapper, CCA": Method(
         cellmapper_on_cca,
-        "Its CCA of log-normalised counts, 30 nearest cells with Gaussian weights",
+        "Its CCA of log-normalized counts, 30 nearest cells with Gaussian weights",
         modules=("cellmapper", "scanpy"),
     ),
     "EpiPack": Method(
         epipack,
         "Autoencoders of the peaks, a variational one of the reference, the query mapped to it, a network as "
-        "classifier; on log-normalised counts of peaks, for want of genes",
+        "classifier; on log-normalized counts of peaks, for want of genes",
         modules=("epipackpy", "scanpy"),
         is_seeded=True,
         trains=True,
@@ -416,12 +416,12 @@ PEERS = {
         is_seeded=True,
     ),
     "PeakVI + LR": Method(
-        logistic_regression, "Latent space with the domain as batch, standardised, logistic regression", **PEAKVI
+        logistic_regression, "Latent space with the domain as batch, standardized, logistic regression", **PEAKVI
     ),
-    "PeakVI + kNN": Method(nearest_neighbours, "Latent space with the domain as batch, 15 nearest cells", **PEAKVI),
+    "PeakVI + kNN": Method(nearest_neighbors, "Latent space with the domain as batch, 15 nearest cells", **PEAKVI),
     "PoissonVI + LR": Method(
         logistic_regression,
-        "Latent space with the domain as batch, of counts that are open or closed, standardised, logistic regression",
+        "Latent space with the domain as batch, of counts that are open or closed, standardized, logistic regression",
         **POISSONVI,
     ),
     "SCANVI": Method(

@@ -24,13 +24,13 @@ NONE = "–"
 WHY_NOT_FIRST = {
     "granja split 500 NK": "NK and CD8 effector cells are next to the same on some six open peaks a cell; which of the "
     "two a whole sorted query is called is decided by how far the donors are apart.",
-    "granja split 500 *": "with some six open peaks a cell, types are told by their neighbours together, and rare ones "
+    "granja split 500 *": "with some six open peaks a cell, types are told by their neighbors together, and rare ones "
     "are few among them.",
     "granja split *": "differences of a point or less are those of one draw.",
     "*pbmc, its fragments*": "three open peaks a cell: no method is far from chance (.33 for one label for all).",
     "*pbmc": "49 peaks decide; the difference is that of a few of 150 cells.",
     "granja-*": "the difference is what another donor or seed makes.",
-    "granja without *": "a regularised network or plain regression has the common types a little better, and rare "
+    "granja without *": "a regularized network or plain regression has the common types a little better, and rare "
     "types worse: see the macro-F1.",
     "sim platform *": "simulated platforms shift every peak, so that nearest class means on all peaks lose least.",
     "sim *": "differences are within those of the draws, or peaks without enough depth to be placed are.",

@@ -1,4 +1,4 @@
-"""The tasks of `annotation.py`: a labelled reference, and a query whose labels are known to the scoring alone."""
+"""The tasks of `annotation.py`: a labeled reference, and a query whose labels are known to the scoring alone."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ the fit adds to the process that holds the data already, at its peak (Linux). Al
 
 transfer
     Reference and query cells are embedded jointly, without labels; the labels of one half of the batches are carried to
-    the other. The embedding is centred and divided by one standard deviation, then logistic regression (C=1; after
-    scaling each cell to unit length C=0.3) or the 15 nearest neighbours by cosine. Accuracy/macro-F1 over true ∪
+    the other. The embedding is centered and divided by one standard deviation, then logistic regression (C=1; after
+    scaling each cell to unit length C=0.3) or the 15 nearest neighbors by cosine. Accuracy/macro-F1 over true ∪
     predicted types.
 likelihood
     A tenth of the non-zeros is set to zero before the fit, for the test, and a twentieth to tune the decoder, which is
@@ -25,7 +25,7 @@ likelihood
 
     The score is the log-probability that a held-out non-zero is where it is among the set Z of all entries closed in
     training, log λ_ij − log Σ_Z λ, minus the same under independence, λ_ij = r_j c_i; its mean over the test, in nats.
-    The sums run over every entry of Z: the logarithmic score of a normalised distribution is proper. κ and φ are those
+    The sums run over every entry of Z: the logarithmic score of a normalized distribution is proper. κ and φ are those
     with the best score of the tuning counts.
 published
     The same score after several numbers of epochs of the published recipe, and the seconds to its best one over the

@@ -8,10 +8,10 @@ with the 256 bp under each peak in `.var["seq"]`. Prints a markdown table, mean 
   explains, weighted by the peaks' counts and by the cells' squares along each dimension; "leading" subtracts the median
   of these, which stands for noise.
 - transfer: reference and query cells are shown different halves of the peaks, so that only the DNA connects them. A
-  cell is the product of its Pearson residuals and the peaks' vectors, standardised within reference and query; the
+  cell is the product of its Pearson residuals and the peaks' vectors, standardized within reference and query; the
   labels are carried over by logistic regression.
 
-`GC alone` describes a peak by its share of G and C, standardised, and the square of that: what another encoder adds to
+`GC alone` describes a peak by its share of G and C, standardized, and the square of that: what another encoder adds to
 it is more than composition. The network `cnn` is fitted to the counts of the peaks that are not held out, or of the
 reference cells and their half of the peaks.
 """

@@ -24,7 +24,7 @@ PRODUCTS = [(HIDDEN, 3 * HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * INTERMEDIATE), 
 """Inputs and outputs of the linear layers of one block."""
 
 
-def dnabert2_sized(device: str, batch_tokens: int | None, *, quantise: bool = False) -> NeuralEncoder:
+def dnabert2_sized(device: str, batch_tokens: int | None, *, quantize: bool = False) -> NeuralEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = MosaicBert(
@@ -45,7 +45,7 @@ def dnabert2_sized(device: str, batch_tokens: int | None, *, quantise: bool = Fa
         pad_id=1,
         special_ids=[CLS],
         device=device,
-        quantise=quantise,
+        quantize=quantize,
         batch_tokens=batch_tokens,
     )
 
@@ -100,7 +100,7 @@ def compare_with_mm(device: str, batch_tokens: int | None, n_peaks: int, n_round
 
 def compare_with_int8(n_peaks: int) -> None:
     peaks = random_peaks(np.full(n_peaks, 500))
-    exact, approximate = dnabert2_sized("cpu", None), dnabert2_sized("cpu", None, quantise=True)
+    exact, approximate = dnabert2_sized("cpu", None), dnabert2_sized("cpu", None, quantize=True)
     start = perf_counter()
     x = exact.encode(peaks)
     middle = perf_counter()

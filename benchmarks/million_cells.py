@@ -1,7 +1,7 @@
 """How long a million cells take: `python benchmarks/million_cells.py`, by hand, minutes.
 
 `tl.graph_da_annotate` on a synthetic embedding, half of its cells reference and half query, in a process of its own
-with `--threads` threads. Cells are drawn around the centres of `N_TYPES` types of unequal size, along directions of
+with `--threads` threads. Cells are drawn around the centers of `N_TYPES` types of unequal size, along directions of
 falling variance, as those of an embedding; all query cells are moved one way, and one type is not in the reference. MB
 is what the call adds to the process that holds the embedding already, at its peak, and that peak (Linux).
 
@@ -28,21 +28,21 @@ from cell_embeddings import PACKAGE, THREADS, load, measured, row, table
 
 N_TYPES, N_DIMS = 20, 64
 SPREAD, SHIFT = 0.5, 0.3
-"""Standard deviation of cells about their type's centre, and of the query's move, over that of the centres."""
+"""Standard deviation of cells about their type's center, and of the query's move, over that of the centers."""
 NOVEL = f"type {N_TYPES - 1}"
 STAGES = ("knn_graph", "ppmi_graph", "_novelty")
 
 
 def simulate(n_cells: int, rng: np.random.Generator) -> ad.AnnData:
     scale = (1 / np.sqrt(np.arange(1, N_DIMS + 1))).astype(np.float32)
-    centres, move = (scale * rng.standard_normal((n, N_DIMS), dtype=np.float32) for n in (N_TYPES, 1))
+    centers, move = (scale * rng.standard_normal((n, N_DIMS), dtype=np.float32) for n in (N_TYPES, 1))
     query = rng.random(n_cells) < 0.5
     share = rng.dirichlet(np.full(N_TYPES, 2.0))
     known = np.append(share[:-1] / share[:-1].sum(), 0)
     types = np.where(query, *(rng.choice(N_TYPES, n_cells, p=p) for p in (share, known)))
     X = rng.standard_normal((n_cells, N_DIMS), dtype=np.float32)
     X *= SPREAD * scale
-    X += centres[types]
+    X += centers[types]
     X += SHIFT * query[:, None].astype(np.float32) * move
     truth = pd.Categorical.from_codes(types, [f"type {t}" for t in range(N_TYPES)])
     labels = pd.Series(truth.astype(object)).where(~query).astype("category").to_numpy()

@@ -37,7 +37,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_golden() -> Path:
-    """Folder of tiny checkpoints with the outputs of the original modelling code."""
+    """Folder of tiny checkpoints with the outputs of the original modeling code."""
     return _shared("golden")
 
 

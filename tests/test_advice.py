@@ -236,7 +236,7 @@ CALLS = {
     "labels in another column": Advice(
         "reference.obs['mine'] = reference.obs['cell_type']; reference.obs['cell_type'] = 'unknown'",
         "annotate(query, reference)",
-        "No cell is labelled: all 150 values of reference.obs['cell_type'] are missing or 'unknown'. Expected at least "
+        "No cell is labeled: all 150 values of reference.obs['cell_type'] are missing or 'unknown'. Expected at least "
         "two cell types; pass labels_key= the column that holds them",
         ["annotate(query, reference, labels_key='mine')"],
         RIGHT,
@@ -892,10 +892,10 @@ CHECKPOINTS = {
     ),
     "whole numbers on a GPU": Advice(
         "from scllmda.encoders import Dnabert2Encoder",
-        "Dnabert2Encoder(tiny, quantise=True, device='cuda')",
-        "quantise=True is for the CPU, found device='cuda'. Pass <code>, or leave quantise out",
+        "Dnabert2Encoder(tiny, quantize=True, device='cuda')",
+        "quantize=True is for the CPU, found device='cuda'. Pass <code>, or leave quantize out",
         [
-            "encoder = Dnabert2Encoder(tiny, quantise=True, <code>)",
+            "encoder = Dnabert2Encoder(tiny, quantize=True, <code>)",
             "encoder = Dnabert2Encoder(tiny, <code>)",
         ],
         "encoder.encode(['ACGTACGT']).shape == (1, encoder.n_dims)",
@@ -929,7 +929,7 @@ CHECKPOINTS = {
         [COPIED + "encoder = <call>", "encoder = sl.encoders.get('dnabert2', source=tiny)"],
         "encoder.encode(['ACGTACGT']).shape == (1, encoder.n_dims)",
     ),
-    "a tokeniser that was cut": Advice(
+    "a tokenizer that was cut": Advice(
         COPIED + "(folder / 'tokenizer.json').write_text('{')",
         "sl.encoders.get('dnabert2', source=str(folder))",
         "tokenizer.json cannot be used <…> Pass source= a folder with the tokenizer.json of DNABERT-2",

@@ -1,4 +1,4 @@
-"""Objects that something is wrong with: refused in words, or labelled soundly; never changed by a call that failed.
+"""Objects that something is wrong with: refused in words, or labeled soundly; never changed by a call that failed.
 
 A long run by hand: `make test ARGS="tests/test_mutated_input.py --hypothesis-profile=long"`.
 """
@@ -50,7 +50,7 @@ def renamed(adata: AnnData, rng: np.random.Generator, change: Callable[[str], st
     adata.var_names = names
 
 
-def relabelled(adata: AnnData, rng: np.random.Generator, label: Any) -> None:
+def relabeled(adata: AnnData, rng: np.random.Generator, label: Any) -> None:
     labels = adata.obs["cell_type"].astype(object)
     labels.iloc[some(adata.n_obs, rng)] = label
     adata.obs["cell_type"] = labels
@@ -82,10 +82,10 @@ CHANGES: dict[str, Change] = {
     "missing columns": lambda a, r: a.var.__setitem__("end", a.var["end"].where(r.random(a.n_vars) < 0.9)),
     "another build": lambda a, r: a.uns.__setitem__("genome", str(r.choice(["hg19", "mm10", "", "mine"]))),
     "feature types": lambda a, r: a.var.__setitem__("feature_types", r.choice(["Peaks", "Gene Expression"], a.n_vars)),
-    "unlabelled": lambda a, r: relabelled(a, r, np.nan),
-    "text for none": lambda a, r: relabelled(a, r, "NA"),
-    "numbers": lambda a, r: relabelled(a, r, 1.0),
-    "slashes": lambda a, r: relabelled(a, r, "B/T"),
+    "unlabeled": lambda a, r: relabeled(a, r, np.nan),
+    "text for none": lambda a, r: relabeled(a, r, "NA"),
+    "numbers": lambda a, r: relabeled(a, r, 1.0),
+    "slashes": lambda a, r: relabeled(a, r, "B/T"),
     "no labels": lambda a, r: a.obs.__delitem__("cell_type"),
     "a slot of another kind": lambda a, r: a.uns.__setitem__("scllmda", 5),
     "an embedding of another kind": lambda a, r: a.varm.__setitem__("X_kmer", r.random((a.n_vars, 3))),

@@ -95,7 +95,7 @@ def test_sparse_tissues_can_be_annotated(shared_data: Path, file: str, query_bat
     assert (found.obs["scllmda_score"][found.obs["scllmda"] != "Unassigned"] > 0).all()
 
 
-def test_small_queries_are_labelled_as_in_company(marrow: dict[str, AnnData]) -> None:
+def test_small_queries_are_labeled_as_in_company(marrow: dict[str, AnnData]) -> None:
     reference, query = marrow[DONORS[1]], marrow[DONORS[0]]
     cells = np.random.default_rng(0).choice(query.n_obs, 60, replace=False)
     truth = query.obs["cell_type_coarse"].to_numpy(str)

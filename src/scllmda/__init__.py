@@ -1,4 +1,4 @@
-"""Label the cells of a scATAC-seq experiment from a labelled reference, reading the DNA under every peak.
+"""Label the cells of a scATAC-seq experiment from a labeled reference, reading the DNA under every peak.
 
 ``import scllmda as sl``, then ``sl.pp`` (preprocessing), ``sl.tl`` (tools), ``sl.pl`` (plots), ``sl.get`` (results and
 registries), ``sl.encoders``, ``sl.metrics`` and ``sl.datasets``. Nothing heavy is imported before a function needs it.

@@ -37,7 +37,7 @@ def has_label(labels: pd.Series, unlabeled: str | int | Sequence[str]) -> NDArra
 
 
 def as_names(unlabeled: str | int | Sequence[str]) -> list[str]:
-    """Return the labels that mark cells as unlabelled."""
+    """Return the labels that mark cells as unlabeled."""
     if isinstance(unlabeled, str) or not isinstance(unlabeled, Iterable):
         return [_whole_text(unlabeled)]
     return [_whole_text(name) for name in unlabeled]

@@ -71,7 +71,7 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scllmda", description="Label scATAC-seq cells from a labelled reference.")
+    parser = argparse.ArgumentParser(prog="scllmda", description="Label scATAC-seq cells from a labeled reference.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 

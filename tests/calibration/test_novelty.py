@@ -129,7 +129,7 @@ def test_cells_that_are_all_alike() -> None:
     np.testing.assert_array_equal(foreign, [[0, 1]] * 3)
 
 
-def test_reference_smaller_than_the_neighbourhood(rng: np.random.Generator) -> None:
+def test_reference_smaller_than_the_neighborhood(rng: np.random.Generator) -> None:
     score = scored(rng.standard_normal((4, 2)), rng.standard_normal((300, 2)), n_neighbors=15)
     assert set(score) <= {0, 0.25, 0.5, 0.75, 1}
 

@@ -28,7 +28,7 @@ def test_the_threshold_is_the_novelty_of_a_cell_which_is_not_rejected(rate: floa
     assert not (scores[scores == threshold] > threshold).any()
 
 
-def test_a_cell_between_the_two_most_novel_ones_is_labelled_where_none_may_be_rejected_falsely() -> None:
+def test_a_cell_between_the_two_most_novel_ones_is_labeled_where_none_may_be_rejected_falsely() -> None:
     # One cell of eleven may be rejected at the most: a twentieth of them is less than one.
     scores = np.arange(11) / 11
     assert rejection_threshold(scores, 0.05) == 10 / 11

@@ -120,7 +120,7 @@ def test_deterministic(fitted: CnnEncoder, data: tuple[list[str], sp.csr_matrix]
     assert other.revision != fitted.revision
 
 
-def test_counts_are_binarised_and_left_alone(data: tuple[list[str], sp.csr_matrix]) -> None:
+def test_counts_are_binarized_and_left_alone(data: tuple[list[str], sp.csr_matrix]) -> None:
     sequences, X = data
     doubled = (X * 2).tocsr()
     one = CnnEncoder(n_dims=4, n_epochs=1, width=64).fit(sequences, doubled)

@@ -137,7 +137,7 @@ def test_vectors_that_are_not_finite_are_refused(pooling: str, value: float) -> 
         ({"batch_tokens": float("nan")}, "batch_tokens=nan found"),
         ({"batch_tokens": "64"}, "batch_tokens='64' found"),
         ({"batch_tokens": True}, "batch_tokens=True found"),
-        ({"device": "cuda", "quantise": True}, "quantise=True is for the CPU, found device='cuda'"),
+        ({"device": "cuda", "quantize": True}, "quantize=True is for the CPU, found device='cuda'"),
         ({"device": "gpu"}, "Cannot use device='gpu'"),
         ({"device": "meta"}, "Cannot use device='meta'"),
         ({"device": None}, "device=None found"),
@@ -153,7 +153,7 @@ def test_revision_tells_options_apart(dnabert2_folder: Path) -> None:
     source = str(dnabert2_folder)
     encoders = [Dnabert2Encoder(source, pooling=pooling, device="cpu") for pooling in _neural.POOLINGS]
     encoders.append(Dnabert2Encoder(source, reverse_complement=True, device="cpu"))
-    encoders.append(Dnabert2Encoder(source, quantise=True))
+    encoders.append(Dnabert2Encoder(source, quantize=True))
     assert len({encoder.revision for encoder in encoders}) == len(encoders)
     assert Dnabert2Encoder(source, batch_tokens=5, device="cpu").revision == encoders[0].revision
 
@@ -172,9 +172,9 @@ def test_both_strands(dnabert2_folder: Path) -> None:
     assert np.abs(forward.encode(SEQUENCES) - forward.encode(opposite)).max() > 1e-3
 
 
-def test_quantised_is_near_and_invariant(dnabert2_folder: Path) -> None:
+def test_quantized_is_near_and_invariant(dnabert2_folder: Path) -> None:
     exact = Dnabert2Encoder(str(dnabert2_folder), device="cpu").encode(SEQUENCES)
-    encoder = Dnabert2Encoder(str(dnabert2_folder), quantise=True)
+    encoder = Dnabert2Encoder(str(dnabert2_folder), quantize=True)
     vectors = encoder.encode(SEQUENCES)
     assert not np.array_equal(vectors, exact)
     np.testing.assert_allclose(vectors, exact, atol=0.2)

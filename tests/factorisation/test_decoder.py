@@ -88,7 +88,7 @@ class TestCellMapper:
             mine = domain == view
             np.testing.assert_array_equal(mapper(counts.X[mine]), fitted.cells[mine])
 
-    def test_a_cell_does_not_depend_on_its_neighbours(self, X: sp.csr_matrix, decoder: Decoder) -> None:
+    def test_a_cell_does_not_depend_on_its_neighbors(self, X: sp.csr_matrix, decoder: Decoder) -> None:
         mapper = CellMapper(decoder, decoder.rate)
         together, order = mapper(X), np.random.default_rng(2).permutation(N_CELLS)
         np.testing.assert_array_equal(mapper(X[order]), together[order])

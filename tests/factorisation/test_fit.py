@@ -49,7 +49,7 @@ def draw(proba: np.ndarray, *, seed: int) -> sp.csr_matrix:
     return csr(np.random.default_rng(seed).random(proba.shape) < proba)
 
 
-def centred(logits: np.ndarray) -> np.ndarray:
+def centered(logits: np.ndarray) -> np.ndarray:
     """Return effects without what depth and base rate explain."""
     return logits - logits.mean(axis=0) - logits.mean(axis=1, keepdims=True) + logits.mean()
 
@@ -139,9 +139,9 @@ class TestPlanted:
     def test_low_rank_signal_is_recovered(self, X: sp.csr_matrix, logits: np.ndarray) -> None:
         fitted = run(X, 3)
         # Log fold changes of openness flatten where logits go on.
-        assert correlation(effects(fitted), centred(logits)) > 0.85
+        assert correlation(effects(fitted), centered(logits)) > 0.85
         basis = np.linalg.qr(fitted.cells.astype(float))[0]
-        truth = centred(logits)
+        truth = centered(logits)
         assert np.linalg.norm(basis.T @ truth) ** 2 / np.linalg.norm(truth) ** 2 > 0.85
 
     def test_dimensions_without_support_are_shrunk(self, X: sp.csr_matrix) -> None:
@@ -159,7 +159,7 @@ class TestPlanted:
         domain = np.arange(N_CELLS) % 2
         unseen = np.where(domain == 0, 0, 1)[:, None] == np.where(np.arange(N_PEAKS) < 100, 0, 1)[None, :]
         unseen[:, 100:-100] = False
-        assert correlation(effects(fitted)[unseen], centred(logits)[unseen]) > 0.7
+        assert correlation(effects(fitted)[unseen], centered(logits)[unseen]) > 0.7
 
     def test_a_batch_term_takes_out_what_a_batch_does_to_the_base_rates(self, logits: np.ndarray) -> None:
         batch = np.arange(N_CELLS) % 2
@@ -232,7 +232,7 @@ class TestForm:
         X = csr(rng.random((n_cells, n_peaks)) < 0.05 * np.exp(truth))
         one, other = (effects(run(X, 2, seed=seed)) for seed in (1, 2))
         assert_close(one, other, 0.01)
-        assert correlation(one, centred(truth)) > 0.75
+        assert correlation(one, centered(truth)) > 0.75
 
 
 def assert_same_bits(one: Factorisation, other: Factorisation) -> None:
@@ -316,7 +316,7 @@ class TestDegenerate:
         known[::4] = np.nan
         fitted = run(X, embeddings=known)
         assert np.isfinite(fitted.cells).all()
-        assert correlation(effects(fitted)[:, ::4], centred(logits)[:, ::4]) > 0.8
+        assert correlation(effects(fitted)[:, ::4], centered(logits)[:, ::4]) > 0.8
 
 
 class TestSequence:
@@ -325,7 +325,7 @@ class TestSequence:
         fitted = run(draw(1 / (1 + np.exp(-logits[:, seen])), seed=7), embeddings=embeddings[seen])
         assert fitted.decoder.prior.held_out_r2 > 0.5
         predicted = fitted.cells @ fitted.decoder.prior(embeddings[~seen]).T
-        assert correlation(predicted - predicted.mean(axis=0), centred(logits)[:, ~seen]) > 0.85
+        assert correlation(predicted - predicted.mean(axis=0), centered(logits)[:, ~seen]) > 0.85
 
     @pytest.mark.parametrize("rate", [0.15, 1], ids=["few counts", "many counts"])
     def test_informative_embeddings_raise_the_held_out_likelihood(

@@ -28,8 +28,8 @@ def weights(rng: np.random.Generator) -> np.ndarray:
 @pytest.fixture
 def loadings(embeddings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One dimension that sequence predicts, one with much noise, one that is noise."""
-    standardised = (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0)
-    signal = standardised @ rng.standard_normal((N_DIMS, 3))
+    standardized = (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0)
+    signal = standardized @ rng.standard_normal((N_DIMS, 3))
     return signal * [1, 1, 0] + rng.standard_normal(signal.shape) * [0.05, 3, 1]
 
 

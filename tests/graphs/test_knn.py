@@ -50,7 +50,7 @@ def test_depth_does_not_count(rng: np.random.Generator) -> None:
     assert (knn_graph(X, domain, 5) != knn_graph(X * depth, domain, 5)).nnz == 0
 
 
-def test_fewer_cells_than_neighbours_and_domains_of_one_cell(rng: np.random.Generator) -> None:
+def test_fewer_cells_than_neighbors_and_domains_of_one_cell(rng: np.random.Generator) -> None:
     domain = np.array([0, 0, 0, 1, 2, 2])
     expected = (domain[:, None] == domain) & ~np.eye(6, dtype=bool)
     np.testing.assert_array_equal(knn_graph(rng.standard_normal((6, 4)), domain, 15).toarray(), expected)
@@ -62,7 +62,7 @@ def test_lone_cells_have_no_edges(rng: np.random.Generator) -> None:
     assert graph.nnz == 0
 
 
-def test_identical_cells_are_neighbours_of_each_other_never_of_themselves() -> None:
+def test_identical_cells_are_neighbors_of_each_other_never_of_themselves() -> None:
     graph = knn_graph(np.ones((8, 3)), np.zeros(8, dtype=int), 2)
     assert graph.diagonal().sum() == 0
     assert np.diff(graph.indptr).min() >= 2

@@ -48,7 +48,7 @@ def test_few_cells_exactly(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("n_known", [1, 2, 5])
-def test_no_more_neighbours_than_a_known_cell_has(n_known: int, rng: np.random.Generator) -> None:
+def test_no_more_neighbors_than_a_known_cell_has(n_known: int, rng: np.random.Generator) -> None:
     known, new = rng.standard_normal((n_known, 3)), rng.standard_normal((4, 3))
     distances, indices = NearestCells(known, 15).among()
     assert distances.shape == indices.shape == (n_known, n_known - 1)
@@ -80,9 +80,9 @@ def test_no_new_cell_is_led_to_the_wrong_type(rng: np.random.Generator) -> None:
     # Far apart and moved, as a query is: from one leaf of the search tree some cells would be led astray.
     pytest.importorskip("pynndescent", minversion="0.7")
     scale = 1 / np.sqrt(np.arange(1, 17))
-    centres = scale * rng.standard_normal((20, 16))
+    centers = scale * rng.standard_normal((20, 16))
     known, new = (
-        centres[rng.integers(0, 20, n)] + 0.5 * scale * rng.standard_normal((n, 16)) + move * scale
+        centers[rng.integers(0, 20, n)] + 0.5 * scale * rng.standard_normal((n, 16)) + move * scale
         for n, move in ((10_000, 0), (1500, 0.3))
     )
     distances, _ = NearestCells(known, 15).of(new)
@@ -111,7 +111,7 @@ def test_the_same_whenever_and_on_however_many_threads(rng: np.random.Generator)
 
 
 @pytest.mark.usefixtures("approximate")
-def test_identical_cells_are_neighbours_of_each_other_never_of_themselves(rng: np.random.Generator) -> None:
+def test_identical_cells_are_neighbors_of_each_other_never_of_themselves(rng: np.random.Generator) -> None:
     known = mixture(rng, 600)
     known[:200] = known[0]
     distances, indices = NearestCells(known, 15).among()
@@ -141,14 +141,14 @@ def test_domains_of_very_different_size(rng: np.random.Generator) -> None:
     assert graph[largest][:, largest][np.repeat(np.arange(1200), 15), nearest.ravel()].mean() > 0.98
 
 
-def test_neighbours_that_the_search_missed_are_found_exactly(
+def test_neighbors_that_the_search_missed_are_found_exactly(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, new = rng.standard_normal((50, 3)), rng.standard_normal((30, 3))
     cells = NearestCells(known, 4)
     among, of = cells.among(), cells.of(new)
     monkeypatch.setattr(_neighbors, "MOST_PAIRS", 0)
-    # With each cell as its own first neighbour; of two cells it is not, and some found too few.
+    # With each cell as its own first neighbor; of two cells it is not, and some found too few.
     indices = np.column_stack([np.arange(50), among[1], np.full(50, -1)])
     distances = np.column_stack([np.zeros(50), among[0], np.full(50, np.inf)])
     indices[3:5, :5], distances[3:5, :5] = among[1][3:5][:, [0, 1, 2, 3, 3]], among[0][3:5][:, [0, 1, 2, 3, 3]]

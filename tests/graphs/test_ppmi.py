@@ -153,7 +153,7 @@ def test_reach_and_form() -> None:
     assert (ppmi.data > 0).all()
 
 
-def test_cells_without_neighbours_alone() -> None:
+def test_cells_without_neighbors_alone() -> None:
     ppmi = ppmi_graph(csr(np.zeros((4, 4))), np.zeros(4, dtype=int), rng=np.random.default_rng(0))
     assert ppmi.shape == (4, 4)
     assert ppmi.nnz == 0

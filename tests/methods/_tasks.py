@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from scllmda.graphs import nearest_graph, symmetrise, within_domains
+from scllmda.graphs import nearest_graph, symmetrize, within_domains
 from scllmda.methods import Cells, Task
 
 
@@ -19,10 +19,10 @@ def make_task(
     batch: np.ndarray | None = None,
     seed: int = 0,
 ) -> Task:
-    """Return a task whose graphs have so many neighbours per cell; the PPMI graph is the kNN graph if not given."""
+    """Return a task whose graphs have so many neighbors per cell; the PPMI graph is the kNN graph if not given."""
     domains = [np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)]
     nearest = within_domains([nearest_graph(X[cells], n_neighbors) for cells in domains], domains)
-    graph = symmetrise(nearest)
+    graph = symmetrize(nearest)
     rng = np.random.default_rng(seed)
     return Task(
         Cells(X),

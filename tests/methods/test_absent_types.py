@@ -37,7 +37,7 @@ def called(proba: np.ndarray, graph: sp.csr_matrix, recipe: RobustRecipe) -> np.
     ("n_alike", "alone", "stays"),
     [
         (0, 0.1, False),
-        # One neighbour of ten is still next to none.
+        # One neighbor of ten is still next to none.
         (1, 0.1, False),
         (2, 0.1, True),
         (4, 0.1, True),
@@ -53,7 +53,7 @@ def test_so_much_company_and_no_more_is_that_of_a_lone_cell(n_alike: int, alone:
     np.testing.assert_array_equal(found[5:], proba[5:].argmax(axis=1))
 
 
-def test_by_default_one_neighbour_of_ten_is_next_to_none_and_two_are_company() -> None:
+def test_by_default_one_neighbor_of_ten_is_next_to_none_and_two_are_company() -> None:
     for n_alike, expected in ((1, 0), (2, 2)):
         proba, graph = query_with(5, n_alike)
         assert (called(proba, graph, RobustRecipe())[:5] == expected).all()

@@ -45,7 +45,7 @@ def part(seen: Seen, cells: np.ndarray) -> Seen:
     return Seen(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.sizes)
 
 
-def test_pooled_cells_are_sums_with_their_neighbours(seen: Seen, X: sp.csr_matrix) -> None:
+def test_pooled_cells_are_sums_with_their_neighbors(seen: Seen, X: sp.csr_matrix) -> None:
     assert seen.evidence is not None
     mapper = seen.evidence.mapper
     for found, size in zip(seen.pooled, seen.sizes, strict=True):

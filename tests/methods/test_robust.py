@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.methods._tasks import make_task as task_of
 
 from scllmda.calibration import scale
-from scllmda.graphs import knn_graph, personalised_propagation
+from scllmda.graphs import knn_graph, personalized_propagation
 from scllmda.methods import Result, RobustRecipe, Task, robust
 
 
@@ -56,7 +56,7 @@ def test_two_regressions_by_hand() -> None:
         model.fit((a - a.mean(axis=0)) / spread, labels[:90], sample_weight=weight / weight.mean())
         members.append(np.log(model.predict_proba((b - a.mean(axis=0)) / spread)))
     proba = softmax(np.mean(members, axis=0), axis=1)
-    smoothed = personalised_propagation(knn_graph(X, (labels < 0).astype(int), 5)[90:][:, 90:], proba, restart=0.4)
+    smoothed = personalized_propagation(knn_graph(X, (labels < 0).astype(int), 5)[90:][:, 90:], proba, restart=0.4)
     np.testing.assert_allclose(result.proba, scale(smoothed, result.history["temperature"]), atol=2e-3)
 
 
@@ -119,7 +119,7 @@ def test_types_that_are_absent_are_not_invented() -> None:
     kept = np.concatenate([np.arange(90), 90 + np.flatnonzero(truth < 2)])
     X, labels, odd = X[kept], labels[kept], 90 + int((truth[truth < 2] == 0).argmax())
     X[odd] = np.eye(3, 10)[[0, 2]].sum(axis=0) * [1.4, 1, 1.7, *[1] * 7]
-    # Neighbours of its own class it has none; three are a tenth of the query's cells.
+    # Neighbors of its own class it has none; three are a tenth of the query's cells.
     task = task_of(X, labels, 3, n_neighbors=3)
     invented = robust(task, RobustRecipe(rare=0.0, restart=1.0)).proba
     assert invented[odd - 90].argmax() == 2

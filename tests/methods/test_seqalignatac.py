@@ -77,7 +77,7 @@ def test_two_shifted_blobs_are_told_apart(alignment: str, seed: int) -> None:
     assert len(result.history["loss"]) == len(result.history["domain_loss"]) == 60
 
 
-def test_network_sees_the_normalised_graph_of_each_domain_and_the_whole_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_sees_the_normalized_graph_of_each_domain_and_the_whole_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     X, labels, _ = make_cells()
     seen = []
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import log_softmax, softmax
 
-from scllmda.graphs import gcn_normalise, knn_graph
+from scllmda.graphs import gcn_normalize, knn_graph
 from scllmda.nn import (
     Adversary,
     AsymmetricAdapter,
@@ -35,7 +35,7 @@ Domains = tuple[Domain, Domain, np.ndarray, np.ndarray]
 def make_domain(n_per_class: int, shift: float, rng: np.random.Generator) -> tuple[Domain, np.ndarray]:
     labels = np.repeat([0, 1, 2], n_per_class)
     X = 3 * np.eye(3, 6)[labels] + rng.standard_normal((len(labels), 6)) * 0.5 + shift
-    return Domain(X, gcn_normalise(knn_graph(X, np.zeros(len(X), dtype=int), 5))), labels
+    return Domain(X, gcn_normalize(knn_graph(X, np.zeros(len(X), dtype=int), 5))), labels
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_paths_equal_dense(model: AsymmetricAdapter, domains: Domains, n_propaga
         np.testing.assert_allclose(encoded, expected, atol=1e-4)
 
 
-def test_source_path_sees_no_further_than_neighbours_the_target_path_k_steps_more(model: AsymmetricAdapter) -> None:
+def test_source_path_sees_no_further_than_neighbors_the_target_path_k_steps_more(model: AsymmetricAdapter) -> None:
     n = 40
-    path = gcn_normalise(sp.csr_matrix(np.eye(n, k=1) + np.eye(n, k=-1)))
+    path = gcn_normalize(sp.csr_matrix(np.eye(n, k=1) + np.eye(n, k=-1)))
     X = np.zeros((n, 6))
     moved = X.copy()
     moved[0] = 1
@@ -212,7 +212,7 @@ def test_encoder_gets_the_reversed_the_discriminator_the_whole_gradient(
 
 
 @pytest.mark.parametrize("alignment", [ADVERSARY, MMD])
-def test_training_is_the_published_optimisation(domains: Domains, alignment: Adversary | Mmd) -> None:
+def test_training_is_the_published_optimization(domains: Domains, alignment: Adversary | Mmd) -> None:
     """Five epochs against the formulas in dense double precision, with update rules and reversal written out."""
     source, target, labels, _ = domains
     n_epochs, K = 5, 3

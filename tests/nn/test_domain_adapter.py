@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import log_softmax, softmax
 
-from scllmda.graphs import gcn_normalise, knn_graph, ppmi_graph, symmetric_normalise
+from scllmda.graphs import gcn_normalize, knn_graph, ppmi_graph, symmetric_normalize
 from scllmda.nn import Domain, DomainAdapter, Fusion, adapter_loss, reverse_gradient, train_adapter
 from scllmda.nn._domain_adapter import GraphEncoder, reversal_rate
 
@@ -45,7 +45,7 @@ def make_domain(n_per_class: int, shift: float, rng: np.random.Generator) -> tup
     X = 3 * np.eye(3, 6)[labels] + rng.standard_normal((len(labels), 6)) * 0.5 + shift
     same = np.zeros(len(labels), dtype=int)
     graph = knn_graph(X, same, 5)
-    return Domain(X, gcn_normalise(graph), symmetric_normalise(ppmi_graph(graph, same, rng=rng))), labels
+    return Domain(X, gcn_normalize(graph), symmetric_normalize(ppmi_graph(graph, same, rng=rng))), labels
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_encoder_gets_the_reversed_the_discriminator_the_whole_gradient(
         torch.testing.assert_close(total, weight * domain, atol=1e-6, rtol=1e-4)
 
 
-def test_training_is_the_published_optimisation(domains: tuple[Domain, Domain, np.ndarray, np.ndarray]) -> None:
+def test_training_is_the_published_optimization(domains: tuple[Domain, Domain, np.ndarray, np.ndarray]) -> None:
     """Twelve epochs against eq. 4-17 in dense double precision, with Adam, reversal and its rate written out."""
     source, target, labels, _ = domains
     n_epochs, weight = 12, 0.9

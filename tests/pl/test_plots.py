@@ -43,7 +43,7 @@ def test_transfer_umap_draws_both_domains_and_writes_nothing(pair: tuple[ad.AnnD
     assert snapshot(query) == before
 
 
-def test_known_and_predicted_labels_share_colours(pair: tuple[ad.AnnData, ad.AnnData]) -> None:
+def test_known_and_predicted_labels_share_colors(pair: tuple[ad.AnnData, ad.AnnData]) -> None:
     reference, query = pair
     reference.uns["cell_type_colors"] = ["#111111", "#222222", "#333333", "#444444"]
     figure = sl.pl.transfer_umap(query, reference=reference, truth="cell_type", return_fig=True)

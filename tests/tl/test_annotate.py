@@ -70,7 +70,7 @@ def strangers() -> tuple[AnnData, AnnData]:
     return reference, query
 
 
-def relabelled(reference: AnnData, values: Any) -> AnnData:
+def relabeled(reference: AnnData, values: Any) -> AnnData:
     reference = reference.copy()
     reference.obs["cell_type"] = pd.Series(values, index=reference.obs_names)
     return reference
@@ -163,14 +163,14 @@ class TestOneObject:
     def test_slots(self, joint: AnnData) -> None:
         assert added(snapshot(together()), snapshot(joint)) == annotation_keys()
 
-    def test_labelled_cells_keep_their_labels(self, joint: AnnData) -> None:
+    def test_labeled_cells_keep_their_labels(self, joint: AnnData) -> None:
         known = (joint.obs["cell_type"] != "unknown").to_numpy()
         for column in ("scllmda", "scllmda_raw"):
             np.testing.assert_array_equal(joint.obs.loc[known, column], joint.obs.loc[known, "truth"])
         assert (joint.obs.loc[known, "scllmda_score"] == 1).all()
         assert (joint.obs.loc[known, "scllmda_novelty"] == 0).all()
 
-    def test_unlabelled_cells_get_theirs(self, joint: AnnData) -> None:
+    def test_unlabeled_cells_get_theirs(self, joint: AnnData) -> None:
         unknown = joint.obs[joint.obs["cell_type"] == "unknown"]
         assert (unknown["scllmda"] == unknown["truth"]).mean() > 0.8
         assert (unknown["scllmda_score"] < 1).any()
@@ -182,12 +182,12 @@ class TestOneObject:
             assert edges.nnz > 0
             assert (unknown[edges.row] == unknown[edges.col]).all()
 
-    def test_missing_is_unlabelled(self, joint: AnnData) -> None:
+    def test_missing_is_unlabeled(self, joint: AnnData) -> None:
         other = together()
         other.obs["cell_type"] = other.obs["cell_type"].where(other.obs["cell_type"] != "unknown").astype("category")
         assert_same_annotation(annotated(other), joint)
 
-    def test_another_word_for_unlabelled(self, joint: AnnData) -> None:
+    def test_another_word_for_unlabeled(self, joint: AnnData) -> None:
         other = together()
         other.obs["cell_type"] = other.obs["cell_type"].replace("unknown", "?")
         assert_same_annotation(annotated(other, unlabeled="?"), joint, ignore=("params",))
@@ -399,13 +399,13 @@ class TestFrozen:
         assert 0 < coverage["n_used"] <= 640
         assert coverage["fraction_of_counts_shared"] == 1
 
-    def test_unlabelled_reference_cells_are_left_out(self, fitted: AnnData) -> None:
+    def test_unlabeled_reference_cells_are_left_out(self, fitted: AnnData) -> None:
         query = pair()[1]
         labels = fitted.obs["cell_type"].astype(object)
         labels.iloc[:5] = "unknown"
-        found = annotated(query, relabelled(fitted, labels), frozen=True)
+        found = annotated(query, relabeled(fitted, labels), frozen=True)
         assert found.uns["scllmda"]["reference"]["n_cells"] == 145
-        expected = annotated(query, relabelled(fitted, fitted.obs["cell_type"].astype(object))[5:], frozen=True)
+        expected = annotated(query, relabeled(fitted, fitted.obs["cell_type"].astype(object))[5:], frozen=True)
         assert_same_annotation(found, expected)
 
     @pytest.mark.parametrize("change", ["permuted", "deleted", "missing"])
@@ -628,7 +628,7 @@ class TestFiles:
     ) -> None:
         reference, query = pair(sequence=sequence)
         codes = reference.obs["cell_type"].astype("category").cat.codes.to_numpy() % len(names)
-        reference = relabelled(reference, np.array(names, dtype=object)[codes])
+        reference = relabeled(reference, np.array(names, dtype=object)[codes])
         annotation = annotated(without_peaks(query, [3]), reference, **options)
         path = tmp_path / f"annotated.{form}"
         getattr(annotation, f"write_{form}")(path)
@@ -674,11 +674,11 @@ class TestRejection:
         assert shares[0] < 0.1
         assert shares[-1] > 0.5
 
-    def test_labelled_cells_are_never_rejected(self) -> None:
+    def test_labeled_cells_are_never_rejected(self) -> None:
         adata = together()
-        labelled = (adata.obs["cell_type"] != "unknown") & adata.obs["cell_type"].notna()
+        labeled = (adata.obs["cell_type"] != "unknown") & adata.obs["cell_type"].notna()
         found = annotated(adata, max_false_rejection=1)
-        assert (found.obs["scllmda"][labelled] == adata.obs["cell_type"][labelled]).all()
+        assert (found.obs["scllmda"][labeled] == adata.obs["cell_type"][labeled]).all()
 
     @pytest.mark.parametrize("rate", [-0.1, 1.5, np.nan])
     def test_no_share(self, rate: float) -> None:
@@ -774,7 +774,7 @@ class TestCellsWithoutPeaks:
         assert np.isfinite(found.obsm["scllmda_proba"]).all(axis=None)
         assert (found.obs["scllmda"] == found.obs["cell_type"]).mean() > 0.75
 
-    def test_labelled_ones_keep_their_label(self) -> None:
+    def test_labeled_ones_keep_their_label(self) -> None:
         adata = together()
         truth = adata.obs["cell_type"].iloc[0]
         found = annotated(without_peaks(adata, [0, -1]))
@@ -784,7 +784,7 @@ class TestCellsWithoutPeaks:
 
     def test_beside_a_class_of_that_name(self) -> None:
         reference, query = pair()
-        reference = relabelled(reference, reference.obs["cell_type"].astype(str).replace("B", "Unassigned"))
+        reference = relabeled(reference, reference.obs["cell_type"].astype(str).replace("B", "Unassigned"))
         found = annotated(without_peaks(query, [0]), reference)
         assert found.obs["scllmda"].iloc[0] == "Unassigned"
         assert found.obs["scllmda"].cat.categories.is_unique
@@ -796,7 +796,7 @@ class TestLabels:
         reference, query = pair()
         labels = reference.obs["cell_type"].astype(str)
         labels.iloc[0] = "rare"
-        found = annotated(query, relabelled(reference, labels), **options)
+        found = annotated(query, relabeled(reference, labels), **options)
         assert "rare" in found.obsm["scllmda_proba"]
         assert np.isfinite(found.obsm["scllmda_proba"]).all(axis=None)
 
@@ -835,24 +835,24 @@ class TestLabels:
             "boolean": labels == "B",
             "ordered": labels.cat.add_categories("unused").cat.as_ordered(),
         }[kind]
-        found = annotated(query, relabelled(reference, values))
+        found = annotated(query, relabeled(reference, values))
         assert found.uns["scllmda"]["classes"].tolist() == names
         assert found.obs["scllmda"].cat.categories.tolist() == names
         assert not found.obs["scllmda"].cat.ordered
 
-    def test_integers_beside_an_unlabelled_one(self) -> None:
+    def test_integers_beside_an_unlabeled_one(self) -> None:
         reference, query = pair()
         codes = reference.obs["cell_type"].astype("category").cat.codes.astype(int)
-        found = annotated(query, relabelled(reference, codes), unlabeled="0")
+        found = annotated(query, relabeled(reference, codes), unlabeled="0")
         assert found.uns["scllmda"]["classes"].tolist() == ["1", "2", "3"]
 
     @pytest.mark.parametrize("missing", [None, np.nan, "unknown"])
-    def test_unlabelled_reference_cells_are_left_out(self, missing: Any) -> None:
+    def test_unlabeled_reference_cells_are_left_out(self, missing: Any) -> None:
         reference, query = pair()
         labels = reference.obs["cell_type"].astype(object)
-        expected = annotated(query, relabelled(reference, labels)[5:])
+        expected = annotated(query, relabeled(reference, labels)[5:])
         labels.iloc[:5] = missing
-        found = annotated(query, relabelled(reference, labels))
+        found = annotated(query, relabeled(reference, labels))
         assert found.uns["scllmda"]["reference"]["n_cells"] == 145
         assert_same_annotation(found, expected)
 
@@ -894,11 +894,11 @@ class TestErrors:
     def test_no_labels(self, value: Any) -> None:
         reference, query = pair()
         labels = pd.Series([value] * 150, dtype=object)
-        self.check(query, relabelled(reference, labels.to_numpy()), ValueError, "No cell is labelled: all 150 values")
+        self.check(query, relabeled(reference, labels.to_numpy()), ValueError, "No cell is labeled: all 150 values")
 
     def test_one_class(self) -> None:
         reference, query = pair()
-        self.check(query, relabelled(reference, "B"), ValueError, "only label .* is 'B'; expected at least two")
+        self.check(query, relabeled(reference, "B"), ValueError, "only label .* is 'B'; expected at least two")
 
     def test_nothing_to_annotate(self) -> None:
         adata = together()
@@ -911,7 +911,7 @@ class TestErrors:
 
     def test_no_reference_cell(self) -> None:
         reference, query = pair()
-        self.check(query, reference[:0].copy(), ValueError, "No cell is labelled")
+        self.check(query, reference[:0].copy(), ValueError, "No cell is labeled")
 
     def test_no_peak_in_common(self) -> None:
         reference, query = pair()

@@ -98,7 +98,7 @@ class TestTwoObjects:
         first = annotated(query, reference, method=method)
         assert_same_annotation(annotated(with_X(query, query.X > 0), reference, method=method), first)
 
-    def test_unlabelled_reference_cells_are_left_out(self, method: str) -> None:
+    def test_unlabeled_reference_cells_are_left_out(self, method: str) -> None:
         reference, query = pair()
         labels = reference.obs["cell_type"].astype(object)
         reference.obs["cell_type"] = labels.copy()

@@ -98,7 +98,7 @@ class TestDefaultRecipe:
         }
         assert r2["X_random"] < 0.02 < r2["X_kmer"]
 
-    def test_counts_are_binarised(self) -> None:
+    def test_counts_are_binarized(self) -> None:
         adata = pair()[0]
         assert adata.X.max() > 1
         assert_same(embedded(with_X(adata, adata.X > 0)).obsm["X_scllmda"], embedded(adata).obsm["X_scllmda"])

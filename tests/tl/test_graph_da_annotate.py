@@ -18,7 +18,7 @@ QUICK_SCLLMDA = {"method": "scllmda", "recipe": {"n_epochs": 3}}
 
 @pytest.fixture(scope="module")
 def embedded() -> AnnData:
-    """Return labelled and unlabelled cells with an embedding; not to be changed."""
+    """Return labeled and unlabeled cells with an embedding; not to be changed."""
     adata = together()
     sl.tl.cell_embeddings(adata, n_latent=16)
     return adata
@@ -134,7 +134,7 @@ def test_options(embedded: AnnData, options: dict[str, Any], error: type[Excepti
 
 
 @pytest.mark.parametrize(
-    ("labels", "match"), [("unknown", "No cell is labelled"), (None, "No cell is labelled"), ("B", "only label .* 'B'")]
+    ("labels", "match"), [("unknown", "No cell is labeled"), (None, "No cell is labeled"), ("B", "only label .* 'B'")]
 )
 def test_bad_labels(embedded: AnnData, labels: str | None, match: str) -> None:
     adata = embedded.copy()

@@ -19,7 +19,7 @@ import scllmda as sl
 from scllmda._label_text import as_text
 
 NETWORKS = {"scllmda", "seqalignatac"}
-# The networks only have to run; neighbours have to be fewer than the cells of a type.
+# The networks only have to run; neighbors have to be fewer than the cells of a type.
 RECIPES = {"scllmda": {"n_epochs": 2}, "seqalignatac": {"n_epochs": 2}, "lsi_knn": {"n_neighbors": 3}}
 
 each_method = pytest.mark.parametrize("method", list(sl.get.methods().index))
@@ -32,7 +32,7 @@ def _harmony(request: pytest.FixtureRequest) -> None:
 
 
 def blobs(labels: Any, truth: Any, *, seed: int = 0) -> AnnData:
-    """Return cells around a centre per true type, far apart."""
+    """Return cells around a center per true type, far apart."""
     rng = np.random.default_rng(seed)
     codes = pd.factorize(np.asarray(truth, dtype=object))[0]
     X = 6 * rng.standard_normal((codes.max() + 1, 16))[codes] + 0.5 * rng.standard_normal((len(codes), 16))
@@ -42,7 +42,7 @@ def blobs(labels: Any, truth: Any, *, seed: int = 0) -> AnnData:
 
 
 def from_blobs(reference: list[Any], query: list[Any]) -> AnnData:
-    """Return labelled and unlabelled cells of the given types."""
+    """Return labeled and unlabeled cells of the given types."""
     return blobs([*reference, *([None] * len(query))], [*reference, *query])
 
 
@@ -257,7 +257,7 @@ class TestNames:
         with pytest.raises(ValueError, match=match):
             sl.tl.graph_da_annotate(adata, "cell_type")
 
-    def test_empty_names_can_mark_unlabelled_cells(self) -> None:
+    def test_empty_names_can_mark_unlabeled_cells(self) -> None:
         adata = blobs(["A", "B"] * 10 + [""] * 5, ["A", "B"] * 10 + ["A"] * 5)
         found = annotated(sl.tl.graph_da_annotate, adata, unlabeled="")
         assert_sound(found, ["A", "B"], slice(20, None))
@@ -270,7 +270,7 @@ class TestNames:
 
 
 TRUTH = np.arange(30) % 3
-"""Of 30 labelled cells."""
+"""Of 30 labeled cells."""
 
 KINDS: list[Any] = [
     pytest.param(TRUTH, ["0", "1", "2"], id="integer"),
@@ -373,7 +373,7 @@ def test_labels_that_differ_by_blanks_or_case(other: str, warnings: list[str]) -
 
 
 @pytest.mark.parametrize("unlabeled", [-1, "-1"])
-def test_a_number_can_mark_unlabelled_cells(unlabeled: Any) -> None:
+def test_a_number_can_mark_unlabeled_cells(unlabeled: Any) -> None:
     adata = blobs(pd.Series([0, 1] * 10 + [-1] * 5), [0, 1] * 10 + [1] * 5)
     found = annotated(sl.tl.graph_da_annotate, adata, unlabeled=unlabeled)
     assert_sound(found, ["0", "1"], slice(20, None))

@@ -71,15 +71,15 @@ def test_novel_cells_are_unassigned_at_every_level(objects: tuple[AnnData, AnnDa
     assert (rejected == (alone.obs["scllmda"] == "Unassigned")).all()
 
 
-def test_in_one_object_labelled_cells_keep_the_finest_label() -> None:
+def test_in_one_object_labeled_cells_keep_the_finest_label() -> None:
     adata = together()
     adata.obs["lineage"] = adata.obs["truth"].map(LINEAGE)
-    labelled = (adata.obs["cell_type"] != "unknown").to_numpy()
+    labeled = (adata.obs["cell_type"] != "unknown").to_numpy()
     found = sl.tl.annotate(adata, labels_key=LEVELS, min_probability=1, n_latent=16, copy=True)
-    assert (found.obs["scllmda"][labelled] == adata.obs["cell_type"][labelled]).all()
-    assert set(found.obs["scllmda"][~labelled]) <= {*LINEAGE.values(), "Unassigned"}
+    assert (found.obs["scllmda"][labeled] == adata.obs["cell_type"][labeled]).all()
+    assert set(found.obs["scllmda"][~labeled]) <= {*LINEAGE.values(), "Unassigned"}
     # Their lineage is known, and not read.
-    adata.obs.loc[~labelled, "lineage"] = np.random.default_rng(0).permutation(adata.obs["lineage"][~labelled])
+    adata.obs.loc[~labeled, "lineage"] = np.random.default_rng(0).permutation(adata.obs["lineage"][~labeled])
     assert_same_annotation(sl.tl.annotate(adata, labels_key=LEVELS, min_probability=1, n_latent=16, copy=True), found)
 
 

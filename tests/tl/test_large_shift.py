@@ -24,7 +24,7 @@ def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cells(spread: float) -> AnnData:
-    """Return labelled cells, and unlabelled ones of the same types, which are spread more."""
+    """Return labeled cells, and unlabeled ones of the same types, which are spread more."""
     rng = np.random.default_rng(0)
     truth = np.arange(400) % 3
     noise = np.where(np.arange(400) < 250, 1.0, spread)[:, None] * rng.standard_normal((400, 8))

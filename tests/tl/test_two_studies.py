@@ -41,9 +41,9 @@ def with_peaks(adata: AnnData, n: int, *, at: int, seed: int = 0) -> AnnData:
 
 def space(query: AnnData, reference: AnnData) -> tuple[np.ndarray, Any, dict[str, Any]]:
     """Return where cells are, in the order that they come in, the space, and the coverage."""
-    labelled, codes = np.arange(reference.n_obs), np.zeros(reference.n_obs, dtype=int)
+    labeled, codes = np.arange(reference.n_obs), np.zeros(reference.n_obs, dtype=int)
     pairing = {"min_overlap": 0.5, "chain": None}
-    joint = joint_counts_of_two(query, reference, labelled, codes, (None, None), pairing, none_allowed=False)
+    joint = joint_counts_of_two(query, reference, labeled, codes, (None, None), pairing, none_allowed=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(sl.encoders.get("kmer"))
     found = space_of_two(query, reference, joint, sequences, None, lifted=False, n_latent=8, rng=rng)
@@ -79,7 +79,7 @@ class TestOtherPeaks:
         assert found.obs["scllmda_raw"].tolist() == expected.obs["scllmda_raw"].tolist()
         np.testing.assert_allclose(found.obs["scllmda_score"], expected.obs["scllmda_score"], atol=1e-4)
 
-    def test_neighbours_come_from_all_peaks_of_a_side(self) -> None:
+    def test_neighbors_come_from_all_peaks_of_a_side(self) -> None:
         """Two kinds of query cells that no shared peak tells apart are not pooled with one another."""
         reference, query = pair()
         kind = np.arange(query.n_obs) % 2 == 0
@@ -93,7 +93,7 @@ class TestOtherPeaks:
         i, j = found.obsp["scllmda_connectivities"].nonzero()
         assert (kind[i] == kind[j]).mean() > 0.95
 
-    def test_cells_without_a_shared_open_peak_are_labelled_by_their_neighbours(self) -> None:
+    def test_cells_without_a_shared_open_peak_are_labeled_by_their_neighbors(self) -> None:
         reference, query = pair()
         query = with_peaks(query, 300, at=10**6)
         X = query.X.tolil()
@@ -136,7 +136,7 @@ class TestOrder:
 
 class TestSmallQueries:
     @pytest.mark.parametrize("n", [1, 5, 12])
-    def test_are_labelled_nearly_as_in_company(self, n: int) -> None:
+    def test_are_labeled_nearly_as_in_company(self, n: int) -> None:
         reference, query = sl.datasets.simulate(n_reference=400, n_query=150, n_peaks=1500, n_types=4, shift=0.5)
         del reference.var["sequence"], query.var["sequence"]
         truth = query.obs["cell_type"].to_numpy(str)
@@ -215,7 +215,7 @@ class TestWhatIsSaid:
             sc.settings.logfile = before
         lines = [line for line in written.getvalue().splitlines() if line.startswith("scllmda: ")]
         assert len(lines) == 1
-        assert "100 cells labelled by 'robust'; 4 types; 0.0% unassigned; median score 0." in lines[0]
+        assert "100 cells labeled by 'robust'; 4 types; 0.0% unassigned; median score 0." in lines[0]
         assert "640 of 800 of the query's peaks are 640 of the reference's 800" in lines[0]
         assert lines[0].endswith("no sequence")
 

@@ -17,7 +17,7 @@ class NoveltyRecipe:
     n_dims: int = 16
     """Leading dimensions in which novelty is a distance; in more of them noise drowns it."""
     restart: float = 0.2
-    """Weight of a cell's own distance against its neighbours'."""
+    """Weight of a cell's own distance against its neighbors'."""
     fewest_cells: int = 10
     """Of a class, in reference and query each, for its distances to say how far the two domains are apart."""
     shift_quantile: float = 0.5
@@ -114,5 +114,5 @@ def rejection_threshold(novelty_of_reference: Float, rate: float) -> float:
 
 
 def _mean(rows: Float) -> Float:
-    """Return the mean of each row, 0 where there is nothing: a lone reference cell has no neighbours."""
+    """Return the mean of each row, 0 where there is nothing: a lone reference cell has no neighbors."""
     return rows.sum(axis=1) / max(1, rows.shape[1])

@@ -1,4 +1,4 @@
-"""Simulate a labelled reference and a query whose accessibility is written in their DNA."""
+"""Simulate a labeled reference and a query whose accessibility is written in their DNA."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Neighbours (0 and 1, 2 and 3, …) share a lineage.
+# Neighbors (0 and 1, 2 and 3, …) share a lineage.
 CELL_TYPES = (
     *("CD4 T", "CD8 T", "B", "Plasma", "CD14 Mono", "CD16 Mono", "NK", "ILC", "cDC", "pDC", "HSC", "CMP"),
     *("Erythroblast", "Megakaryocyte", "Neutrophil", "Eosinophil", "Basophil", "Mast", "Fibroblast", "Endothelial"),
@@ -373,9 +373,9 @@ def _peaks(rng: np.random.Generator, genome: Genome, places: NDArray[np.int64], 
 
 def _nearest_genes(var: pd.DataFrame) -> pd.DataFrame:
     """Return the nearest gene of each peak; genes start every ``GENE_SPACING`` bp along each chromosome."""
-    centre = (var["start"] + var["end"]).to_numpy() // 2
-    number = np.rint(centre / GENE_SPACING).astype(int)
-    distance = centre - number * GENE_SPACING
+    center = (var["start"] + var["end"]).to_numpy() // 2
+    number = np.rint(center / GENE_SPACING).astype(int)
+    distance = center - number * GENE_SPACING
     is_promoter = (distance >= PROMOTER[0]) & (distance <= PROMOTER[1])
     genes = [f"{chrom.upper()}G{i}" for chrom, i in zip(var["chrom"].astype(str), number, strict=True)]
     return pd.DataFrame(

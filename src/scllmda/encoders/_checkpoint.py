@@ -66,7 +66,7 @@ _EXPECTED: dict[str, _Number | _TruthValue] = {
     "n_positions": _SIZE,
     # Layers are made one by one, before they are compared with the weights.
     "n_layers": _Number(1, 1024),
-    # Published networks have 1e-12 to 1e-5; much more would drown what is normalised, and 0 divides by zero.
+    # Published networks have 1e-12 to 1e-5; much more would drown what is normalized, and 0 divides by zero.
     "layer_norm_eps": _Number(1e-15, 0.01, whole=False),
     "pad_id": _Number(0, 2**20),
     "mask_id": _Number(0, 2**20),

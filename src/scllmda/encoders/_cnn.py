@@ -39,12 +39,12 @@ class CnnEncoder:
     Parameters
     ----------
     n_dims
-        Length of a vector: the standardised log base rate, then ``n_dims - 1`` loadings, those of the largest singular
+        Length of a vector: the standardized log base rate, then ``n_dims - 1`` loadings, those of the largest singular
         value first. Loadings that do not rise above the noise are zero.
     n_epochs
         Most epochs; training stops earlier when peaks held out are predicted no better.
     width
-        Bases read, around the centre of each sequence; shorter ones are padded with unknown bases.
+        Bases read, around the center of each sequence; shorter ones are padded with unknown bases.
     rng
         Seed or generator; the same gives the same vectors on the same device.
     device
@@ -118,7 +118,7 @@ class CnnEncoder:
         sequences
             DNA of each peak, in either case. Peaks without a known base are left out.
         X
-            (n_cells, n_peaks) counts; binarised.
+            (n_cells, n_peaks) counts; binarized.
 
         Returns
         -------

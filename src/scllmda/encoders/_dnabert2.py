@@ -74,7 +74,7 @@ class Dnabert2Encoder(NeuralEncoder):
         Average the vectors of both strands, so that a peak read from either is the same; takes twice the time.
     device
         "cpu" (fp32), "cuda" (bf16 autocast), …; "auto" takes a GPU when there is one.
-    quantise
+    quantize
         Linear layers in int8, on CPU only. With random weights in DNABERT-2's size, vectors were off by 0.8 % of their
         length and took 0.8 times as long (``benchmarks/encoders.py``); trained weights were not measured.
     batch_tokens
@@ -113,10 +113,10 @@ class Dnabert2Encoder(NeuralEncoder):
         pooling: str = "mean",
         reverse_complement: bool = False,
         device: str = "auto",
-        quantise: bool = False,
+        quantize: bool = False,
         batch_tokens: int | None = None,
     ) -> None:
-        check_options(pooling=pooling, device=device, quantise=quantise, batch_tokens=batch_tokens)
+        check_options(pooling=pooling, device=device, quantize=quantize, batch_tokens=batch_tokens)
         if source in (None, HUB_ID):
             revision = revision or HUB_REVISION
         checkpoint = find_checkpoint(source or HUB_ID, revision=revision, files=("config.json", "tokenizer.json"))
@@ -136,7 +136,7 @@ class Dnabert2Encoder(NeuralEncoder):
             pooling=pooling,
             reverse_complement=reverse_complement,
             device=device,
-            quantise=quantise,
+            quantize=quantize,
             batch_tokens=batch_tokens,
         )
 
@@ -150,7 +150,7 @@ def load_mosaic_bert(checkpoint: Checkpoint) -> MosaicBert:
 
 
 def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """Return the tokeniser of a checkpoint.
+    """Return the tokenizer of a checkpoint.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _special_ids(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 def _require_byte_pairs(tokenizer: Tokenizer, file: Path) -> None:
-    """Raise ValueError if a tokeniser does not merge pairs of letters, or not always the same."""
+    """Raise ValueError if a tokenizer does not merge pairs of letters, or not always the same."""
     from tokenizers.models import BPE
 
     model = tokenizer.model
@@ -224,12 +224,12 @@ def _refuse_tokenizer(file: Path, found: str, expected: str, error: BaseExceptio
 def byte_pair_tokens(tokenizer: Tokenizer) -> Callable[[Sequence[str]], Tokens]:
     """Return the function that cleans sequences and splits them into tokens, special ones included."""
 
-    def tokenise(sequences: Sequence[str]) -> Tokens:
+    def tokenize(sequences: Sequence[str]) -> Tokens:
         ids = [encoding.ids for encoding in tokenizer.encode_batch_fast([clean(s) for s in sequences])]
         lengths = np.fromiter(map(len, ids), dtype=np.intp, count=len(ids))
         return Tokens(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=lengths.sum()), lengths)
 
-    return tokenise
+    return tokenize
 
 
 def clean(sequence: str) -> str:

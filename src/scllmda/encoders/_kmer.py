@@ -51,7 +51,7 @@ class KmerEncoder:
     root keeps poly-A runs and other repeats from drowning the rest. Sequences without any such window get zeros.
 
     ``gc`` is the fraction of G and C among the known bases (zero if there are none) and ``log_length`` is
-    :math:`\log(1 + \text{length in bp})`, unknown bases included. Columns are not standardised: ``log_length`` is
+    :math:`\log(1 + \text{length in bp})`, unknown bases included. Columns are not standardized: ``log_length`` is
     by far the largest, and constant where all peaks have one width.
 
     Examples

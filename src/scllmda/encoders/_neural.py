@@ -45,12 +45,12 @@ class NeuralEncoder:
     ----------
     network
         Takes ids and mask, (n, length) each, and returns hidden states, (n, length, ``n_dims``).
-    tokenise
+    tokenize
         Turns sequences into tokens, the first of which stands for the whole sequence.
     name, n_dims
         Of the encoder.
     weights
-        What tells these weights and this tokeniser from all others.
+        What tells these weights and this tokenizer from all others.
     pad_id, special_ids
         Tokens that fill a batch, and tokens that stand for no bases.
     max_tokens
@@ -62,7 +62,7 @@ class NeuralEncoder:
         Average the vectors of both strands.
     device
         "cpu" (fp32), "cuda" (bf16 autocast), …; "auto" takes a GPU when there is one.
-    quantise
+    quantize
         Linear layers in int8, on CPU, one sequence at a time because the scale of the activations is that of a batch.
         Measured with random weights in DNABERT-2's size, 8 random sequences of 500 bp and one core
         (``benchmarks/encoders.py``): vectors off by 0.8 % of their length, a correlation of 0.998 between what differs
@@ -84,7 +84,7 @@ class NeuralEncoder:
     def __init__(
         self,
         network: torch.nn.Module,
-        tokenise: Callable[[Sequence[str]], Tokens],
+        tokenize: Callable[[Sequence[str]], Tokens],
         *,
         name: str,
         n_dims: int,
@@ -95,13 +95,13 @@ class NeuralEncoder:
         pooling: str = "mean",
         reverse_complement: bool = False,
         device: str = "auto",
-        quantise: bool = False,
+        quantize: bool = False,
         batch_tokens: int | None = None,
     ) -> None:
-        device = check_options(pooling=pooling, device=device, quantise=quantise, batch_tokens=batch_tokens)
+        device = check_options(pooling=pooling, device=device, quantize=quantize, batch_tokens=batch_tokens)
         self.name = name
         self.n_dims = n_dims
-        self._tokenise_chunk = tokenise
+        self._tokenise_chunk = tokenize
         self._pad_id = pad_id
         self._special_ids = list(special_ids)
         self._max_tokens = max_tokens
@@ -109,9 +109,9 @@ class NeuralEncoder:
         self._both_strands = reverse_complement
         self._device = device
         self._kind = device.partition(":")[0]
-        self._batch_tokens = 1 if quantise else batch_tokens or _BATCH_TOKENS.get(self._kind, _BATCH_TOKENS["cpu"])
-        self._network = quantised(network) if quantise else network.to(device)
-        precision = "int8" if quantise else "bf16" if self._kind == "cuda" else "fp32"
+        self._batch_tokens = 1 if quantize else batch_tokens or _BATCH_TOKENS.get(self._kind, _BATCH_TOKENS["cpu"])
+        self._network = quantized(network) if quantize else network.to(device)
+        precision = "int8" if quantize else "bf16" if self._kind == "cuda" else "fp32"
         strands = ["both-strands"] if reverse_complement else []
         self.revision = "-".join(["1", weights, pooling, *strands, precision])
 
@@ -148,7 +148,7 @@ class NeuralEncoder:
     def _encode(self, sequences: Sequence[str], *, progress: bool) -> np.ndarray:
         import torch
 
-        tokens = self._tokenise(sequences)
+        tokens = self._tokenize(sequences)
         starts = np.cumsum(tokens.lengths) - tokens.lengths
         # Longest first: what does not fit into memory shows at once, and the time left is never too short.
         order = np.argsort(-tokens.lengths, kind="stable")
@@ -173,7 +173,7 @@ class NeuralEncoder:
                 first += len(rows)
         return vectors
 
-    def _tokenise(self, sequences: Sequence[str]) -> Tokens:
+    def _tokenize(self, sequences: Sequence[str]) -> Tokens:
         """Return the tokens of all sequences, cut where the network ends."""
         chunks = [
             self._tokenise_chunk(sequences[first : first + _TOKENISED_AT_ONCE])
@@ -241,7 +241,7 @@ def pool(hidden: torch.Tensor, counted: torch.Tensor, pooling: str) -> torch.Ten
 
 
 def check_options(
-    *, pooling: str = "mean", device: str = "auto", quantise: bool = False, batch_tokens: int | None = None
+    *, pooling: str = "mean", device: str = "auto", quantize: bool = False, batch_tokens: int | None = None
 ) -> str:
     """Return the device to use, before any long work.
 
@@ -261,13 +261,13 @@ def check_options(
     if batch_tokens is not None and (not is_whole or batch_tokens < 1):
         msg = f"batch_tokens={batch_tokens!r} found, expected a positive integer, or None for the device's own."
         raise ValueError(msg)
-    if quantise and device not in ("auto", "cpu"):
-        msg = f"quantise=True is for the CPU, found device={device!r}. Pass device='cpu', or leave quantise out."
+    if quantize and device not in ("auto", "cpu"):
+        msg = f"quantize=True is for the CPU, found device={device!r}. Pass device='cpu', or leave quantize out."
         raise ValueError(msg)
     if not isinstance(device, str):
         msg = f"device={device!r} found, expected the name of one. Pass device='cpu' or 'auto'."
         raise ValueError(msg)
-    device = "cpu" if quantise else pick_device(device)
+    device = "cpu" if quantize else pick_device(device)
     try:
         # There and back: some devices take tensors, and give none.
         torch.empty(0, device=device).cpu()
@@ -277,14 +277,14 @@ def check_options(
     return device
 
 
-def quantised(network: torch.nn.Module) -> torch.nn.Module:
+def quantized(network: torch.nn.Module) -> torch.nn.Module:
     """Return the network with its linear layers in int8: weights once, activations as they come."""
     import warnings
 
     import torch
 
     with warnings.catch_warnings():
-        # Deprecated in favour of torchao, which would be one more dependency for an option few need.
+        # Deprecated in favor of torchao, which would be one more dependency for an option few need.
         warnings.simplefilter("ignore")
         from torch.ao.quantization import quantize_dynamic
 

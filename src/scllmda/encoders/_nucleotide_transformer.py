@@ -60,7 +60,7 @@ FREQUENCIES = "esm.encoder.layer.{}.attention.self.rotary_embeddings.inv_freq"
 
 FIXED = {"pad_token_id": 1, "mask_token_id": 2, "emb_layer_norm_before": False}
 """What all published networks have in common, where ``config.json`` says it: <pad> and <mask> come second and third in
-either vocabulary, and nothing is normalised before the first layer."""
+either vocabulary, and nothing is normalized before the first layer."""
 
 
 class NucleotideTransformerEncoder(NeuralEncoder):
@@ -69,7 +69,7 @@ class NucleotideTransformerEncoder(NeuralEncoder):
     The weights are licensed CC BY-NC-SA 4.0, for non-commercial use; a warning says so once. Both generations run in
     one plain PyTorch network: no code from the checkpoint is run. Lower case is read as upper case; whatever is not
     A, C, G or T is a token <N> of its own. A sequence without any base is encoded as <cls> alone. Only the first 1,000
-    (v1) or 2,048 (v2) tokens of a sequence are read, 6 or 12 kb, as by the published tokeniser; a warning says how many
+    (v1) or 2,048 (v2) tokens of a sequence are read, 6 or 12 kb, as by the published tokenizer; a warning says how many
     sequences were cut.
 
     Parameters
@@ -88,7 +88,7 @@ class NucleotideTransformerEncoder(NeuralEncoder):
         Average the vectors of both strands, so that a peak read from either is the same; takes twice the time.
     device
         "cpu" (fp32), "cuda" (bf16 autocast), …; "auto" takes a GPU when there is one.
-    quantise
+    quantize
         Linear layers in int8, on CPU only. With random weights in DNABERT-2's size, vectors were off by 0.8 % of their
         length and took 0.8 times as long (``benchmarks/encoders.py``); trained weights were not measured.
     batch_tokens
@@ -129,13 +129,13 @@ class NucleotideTransformerEncoder(NeuralEncoder):
         pooling: str = "mean",
         reverse_complement: bool = False,
         device: str = "auto",
-        quantise: bool = False,
+        quantize: bool = False,
         batch_tokens: int | None = None,
     ) -> None:
         if name not in HUB_REVISIONS:
             msg = f"Unknown Nucleotide Transformer {name!r}, expected one of {list(HUB_REVISIONS)}."
             raise ValueError(msg)
-        check_options(pooling=pooling, device=device, quantise=quantise, batch_tokens=batch_tokens)
+        check_options(pooling=pooling, device=device, quantize=quantize, batch_tokens=batch_tokens)
         if source is None:
             source, revision = f"InstaDeepAI/{name}", revision or HUB_REVISIONS[name]
         checkpoint = find_checkpoint(source, revision=revision)
@@ -155,7 +155,7 @@ class NucleotideTransformerEncoder(NeuralEncoder):
             pooling=pooling,
             reverse_complement=reverse_complement,
             device=device,
-            quantise=quantise,
+            quantize=quantize,
             batch_tokens=batch_tokens,
         )
 

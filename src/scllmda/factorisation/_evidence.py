@@ -38,7 +38,7 @@ class Evidence:
         return replace(self, counts=self.counts.take(cells), pull=self.pull[cells], exposure=self.exposure[cells])
 
     def pooled(self, graph: sp.csr_matrix) -> Evidence:
-        """Return what each cell says together with its neighbours in a graph (n_cells, n_cells) of ones."""
+        """Return what each cell says together with its neighbors in a graph (n_cells, n_cells) of ones."""
         return replace(self, pull=self.pull + graph @ self.pull, exposure=self.exposure + graph @ self.exposure)
 
     def totals(self, codes: NDArray[np.integer]) -> Float:

@@ -17,7 +17,7 @@ RIDGE_GRID = np.logspace(-2, 4, 13)
 class SequencePrior:
     """g: what the DNA under a peak says of its loadings, a ridge regression per latent dimension.
 
-    A linear map on the standardised embedding: on the sequences at hand its held-out R² was above that of
+    A linear map on the standardized embedding: on the sequences at hand its held-out R² was above that of
     one-hidden-layer networks. Dimensions that sequence does not predict on held-out peaks get zero weights.
     """
 
@@ -32,8 +32,8 @@ class SequencePrior:
 
     def __call__(self, embeddings: Float) -> Float:
         """Return the expected loadings (n_peaks, k); zero for peaks without a sequence (rows of NaN)."""
-        standardised = np.nan_to_num((embeddings - self.mean) / self.scale)
-        return standardised @ self.weights
+        standardized = np.nan_to_num((embeddings - self.mean) / self.scale)
+        return standardized @ self.weights
 
     def rotate(self, rotation: Float) -> SequencePrior:
         """Return the prior of ``loadings @ rotation`` (k, k)."""

@@ -12,7 +12,7 @@ class Shrinkage:
     r"""Posterior of effects given evidence and a normal prior, for many effects that differ in exposure alone.
 
     With exposure c, Gram matrix G of the design and prior N(0, S), the posterior has precision c G + S⁻¹. In the
-    generalised eigenbasis P of (G, S⁻¹), where Pᵀ G P = diag(e) and S = P Pᵀ, its covariance is P diag(1 / (c e + 1))
+    generalized eigenbasis P of (G, S⁻¹), where Pᵀ G P = diag(e) and S = P Pᵀ, its covariance is P diag(1 / (c e + 1))
     Pᵀ: one decomposition serves all. S may be singular; its null space stays at the prior mean.
 
     Parameters
@@ -61,7 +61,7 @@ class Shrinkage:
         """Return the covariance (k, k) of the prior that has most evidence, by a step of MacKay's fixed point.
 
         MacKay 1992, eq. 4.9, for a full covariance: variances are sums of squared posterior means over the number of
-        effects that the evidence determines. It has the fixed points of expectation maximisation, which takes twice as
+        effects that the evidence determines. It has the fixed points of expectation maximization, which takes twice as
         many steps.
         """
         values, vectors = np.linalg.eigh(determined)

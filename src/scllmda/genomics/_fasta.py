@@ -54,7 +54,7 @@ def fetch_sequences(
     intervals
         n intervals.
     window
-        Width in base pairs of the sequences, centred on ``(start + end) // 2``; N beyond the ends of the contig.
+        Width in base pairs of the sequences, centered on ``(start + end) // 2``; N beyond the ends of the contig.
         ``None`` takes the intervals themselves.
     missing
         What becomes of intervals whose contig is not in the FASTA: ``"raise"`` an error, ``"drop"`` them, or give them

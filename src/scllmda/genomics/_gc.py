@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def n_gc_rich(peaks: Sequence[str], surroundings: Sequence[str]) -> tuple[int, int]:
     """Count the peaks with a larger share of G and C than their surroundings.
 
-    The sign of the difference is robust to what few peaks do to a mean, and the comparison with the neighbourhood to
+    The sign of the difference is robust to what few peaks do to a mean, and the comparison with the neighborhood to
     regions that are GC-rich as a whole. On parts of chr1, chr17 and chr20 of hg19, 84 % of 164 peaks of three data sets
     are richer than the 10 kb on either side, and 45-57 % of the same peaks shifted by 20 to 400 kb.
 

@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from ._neighbors import NearestCells
 
 SHARE = 0.1
-"""Of the cells of a domain, that a cell's neighbours are at most: a type that is a tenth of the domain has as many."""
+"""Of the cells of a domain, that a cell's neighbors are at most: a type that is a tenth of the domain has as many."""
 
 
 def neighbors_among(n_cells: int, n_neighbors: int) -> int:
-    """Return how many neighbours a cell gets that is to have ``n_neighbors``: at most a tenth of the ``n_cells``.
+    """Return how many neighbors a cell gets that is to have ``n_neighbors``: at most a tenth of the ``n_cells``.
 
-    Among ten cells of several types, most of a cell's fifteen neighbours would be of other types.
+    Among ten cells of several types, most of a cell's fifteen neighbors would be of other types.
     """
     return min(n_neighbors, int(SHARE * n_cells))
 
 
 def nearest_graph(X: NDArray[np.floating], n_neighbors: int) -> sp.csr_matrix:
-    """Return the directed graph from each cell to its nearest neighbours.
+    """Return the directed graph from each cell to its nearest neighbors.
 
     Parameters
     ----------
     X
         (n_cells, d) representation; distances are those of the cells scaled to unit length, so that depth does not
-        count. Among many cells neighbours are found by :class:`NearestCells` approximately.
+        count. Among many cells neighbors are found by :class:`NearestCells` approximately.
     n_neighbors
-        Neighbours per cell, itself not counted; fewer among fewer cells.
+        Neighbors per cell, itself not counted; fewer among fewer cells.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def nearest_graph(X: NDArray[np.floating], n_neighbors: int) -> sp.csr_matrix:
 
 
 def nearest_graphs(X: NDArray[np.floating], sizes: Sequence[int]) -> list[sp.csr_matrix]:
-    """Return :func:`nearest_graph` for several numbers of neighbours, by one search."""
+    """Return :func:`nearest_graph` for several numbers of neighbors, by one search."""
     from sklearn.preprocessing import normalize
 
     n, most = len(X), max(sizes)
@@ -69,15 +69,15 @@ def within_domains(graphs: list[sp.csr_matrix], cells: list[NDArray[np.intp]]) -
     return graph
 
 
-def symmetrise(graph: sp.csr_matrix) -> sp.csr_matrix:
-    """Return the graph with an edge where either cell is among the other's neighbours."""
+def symmetrize(graph: sp.csr_matrix) -> sp.csr_matrix:
+    """Return the graph with an edge where either cell is among the other's neighbors."""
     graph = sp.csr_matrix(graph.maximum(graph.T))
     graph.sort_indices()
     return graph
 
 
 def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors: int) -> sp.csr_matrix:
-    """Return the symmetric k-nearest-neighbour graph within each domain, without edges across.
+    """Return the symmetric k-nearest-neighbor graph within each domain, without edges across.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def knn_graph(X: NDArray[np.floating], domain: NDArray[np.integer], n_neighbors:
     domain
         (n_cells,) domain of each cell.
     n_neighbors
-        Neighbours per cell, itself not counted; fewer in domains of fewer cells.
+        Neighbors per cell, itself not counted; fewer in domains of fewer cells.
 
     Returns
     -------
-    (n_cells, n_cells) CSR float32 of ones: an edge where either cell is among the other's neighbours, no self-loops.
+    (n_cells, n_cells) CSR float32 of ones: an edge where either cell is among the other's neighbors, no self-loops.
     """
     cells = [np.flatnonzero(domain == d) for d in np.unique(domain)]
-    return symmetrise(within_domains([nearest_graph(X[mine], n_neighbors) for mine in cells], cells))
+    return symmetrize(within_domains([nearest_graph(X[mine], n_neighbors) for mine in cells], cells))

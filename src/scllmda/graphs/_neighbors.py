@@ -15,7 +15,7 @@ Found = tuple[Float, NDArray[np.integer]]
 MOST_PAIRS = 75_000**2
 """Of cells, whose distances are all taken. Before it, compiling the approximate search takes longer than it saves."""
 MARGIN = 8
-"""Neighbours the approximate search keeps, beyond those asked for: the more, the fewer it misses."""
+"""Neighbors the approximate search keeps, beyond those asked for: the more, the fewer it misses."""
 LEAVES = 16
 """Of the search tree, from which the approximate search of new cells starts: from one, some cells are led to the wrong
 type and never leave it, since no edges join types that lie far apart."""
@@ -25,7 +25,7 @@ type and never leave it, since no edges join types that lie far apart."""
 class NearestCells:
     """The nearest of known cells, by Euclidean distance.
 
-    Exact up to :data:`MOST_PAIRS` distances; beyond that by nearest-neighbour descent (Dong et al. 2011), which misses
+    Exact up to :data:`MOST_PAIRS` distances; beyond that by nearest-neighbor descent (Dong et al. 2011), which misses
     some. Both give the same for the same cells, on any number of threads.
 
     Parameters
@@ -33,7 +33,7 @@ class NearestCells:
     known
         (n_known, d) representation.
     n_neighbors
-        Neighbours per cell: as many, among few cells, as each of them has others.
+        Neighbors per cell: as many, among few cells, as each of them has others.
     """
 
     known: Float
@@ -46,7 +46,7 @@ class NearestCells:
         if k == 0:
             return np.zeros((n, 0)), np.zeros((n, 0), dtype=np.intp)
         if n**2 <= MOST_PAIRS:
-            # Without an argument, kneighbors leaves each cell out of its own neighbours.
+            # Without an argument, kneighbors leaves each cell out of its own neighbors.
             distances, indices = self._exact.kneighbors(n_neighbors=k)
             return distances, indices
         indices, distances = self._approximate.neighbor_graph
@@ -110,9 +110,9 @@ class NearestCells:
 
 
 def _others(found: Found, cells: NDArray[np.integer], k: int) -> Found:
-    """Return the first k neighbours of ``cells``, among more that were found, which are not the cells themselves."""
+    """Return the first k neighbors of ``cells``, among more that were found, which are not the cells themselves."""
     distances, indices = found
     own = indices == cells[:, None]
-    # Of identical cells any may come first: who is not among its own neighbours leaves out the farthest.
+    # Of identical cells any may come first: who is not among its own neighbors leaves out the farthest.
     own[~own.any(axis=1), -1] = True
     return distances[~own].reshape(len(cells), -1)[:, :k], indices[~own].reshape(len(cells), -1)[:, :k]

@@ -37,7 +37,7 @@ def ppmi_graph(
 
     Returns
     -------
-    (n_cells, n_cells) CSR float32; not symmetric; rows of cells without neighbours are empty.
+    (n_cells, n_cells) CSR float32; not symmetric; rows of cells without neighbors are empty.
     """
     n = graph.shape[0]
     # Counts take half the memory of probabilities, which are made of them block by block.

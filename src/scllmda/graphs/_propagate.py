@@ -5,12 +5,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 
-def personalised_propagation(
+def personalized_propagation(
     graph: sp.csr_matrix, signal: NDArray[np.floating], *, restart: float, n_iterations: int = 10
 ) -> NDArray[np.floating]:
-    """Smooth a signal over a graph by personalised PageRank (APPNP, Gasteiger 2019, eq. 5).
+    """Smooth a signal over a graph by personalized PageRank (APPNP, Gasteiger 2019, eq. 5).
 
-    H ← restart · signal + (1 − restart) · D^-1 A H. Cells without neighbours keep their own signal; rows that sum to
+    H ← restart · signal + (1 − restart) · D^-1 A H. Cells without neighbors keep their own signal; rows that sum to
     one go on doing so.
 
     Parameters

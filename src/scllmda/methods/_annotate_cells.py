@@ -14,9 +14,9 @@ from ..graphs import (
     NearestCells,
     nearest_graph,
     neighbors_among,
-    personalised_propagation,
+    personalized_propagation,
     ppmi_graph,
-    symmetrise,
+    symmetrize,
     within_domains,
 )
 from ._cells import Cells
@@ -37,7 +37,7 @@ class Annotation:
     query: NDArray[np.bool_]
     """(n_cells,) whether a cell was to be annotated."""
     rejected: NDArray[np.bool_]
-    """(n_cells,) whether a query cell is too novel to be labelled, or has no open peak."""
+    """(n_cells,) whether a query cell is too novel to be labeled, or has no open peak."""
     aligned: Float
     """(n_cells, k)."""
     connectivities: sp.csr_matrix
@@ -157,13 +157,13 @@ def _task(
     rng: np.random.Generator,
     device: str,
 ) -> Task:
-    """Build the graphs of each domain; cells of a small query have fewer neighbours."""
+    """Build the graphs of each domain; cells of a small query have fewer neighbors."""
     around = cells.X if cells.around is None else cells.around
     reference, query = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     k = neighbors_among(len(query), n_neighbors)
     graphs = [nearest_graph(around[reference], n_neighbors), nearest_graph(around[query], k)]
     nearest = within_domains(graphs, [reference, query])
-    connectivities = symmetrise(nearest)
+    connectivities = symmetrize(nearest)
     ppmi = ppmi_graph(connectivities, (labels < 0).astype(np.int8), rng=rng)
     return Task(cells, labels, n_classes, nearest, connectivities, ppmi, rng, batch, device, n_neighbors)
 
@@ -180,7 +180,7 @@ def _novelty(task: Task, result: Result, recipe: NoveltyRecipe) -> tuple[Float, 
     among = near.among()
     again = among if result.as_query is None else near.of_themselves(result.as_query[:, : recipe.n_dims])
     remote[known], remote[task.query] = remoteness(among, again, near.of(X[task.query]))
-    smooth = personalised_propagation(_graph_of_as_many(task), remote, restart=recipe.restart)
+    smooth = personalized_propagation(_graph_of_as_many(task), remote, restart=recipe.restart)
     predicted = result.proba.argmax(axis=1)
     shift = domain_shift(smooth[known], smooth[task.query], task.labels[known], predicted, recipe)
     of_cells = novelty(smooth[known], smooth[task.query] / (1.0 if shift is None else shift))
@@ -188,14 +188,14 @@ def _novelty(task: Task, result: Result, recipe: NoveltyRecipe) -> tuple[Float, 
 
 
 def _graph_of_as_many(task: Task) -> sp.csr_matrix:
-    """Return the graph in which reference cells have no more neighbours than those of a small query."""
+    """Return the graph in which reference cells have no more neighbors than those of a small query."""
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     k = neighbors_among(len(query), task.n_neighbors)
     if k == task.n_neighbors:
         return task.connectivities
     around = task.X if task.cells.around is None else task.cells.around
     graphs = [nearest_graph(around[reference], k), task.nearest[query][:, query]]
-    return symmetrise(within_domains(graphs, [reference, query]))
+    return symmetrize(within_domains(graphs, [reference, query]))
 
 
 def _expand(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:

@@ -102,7 +102,7 @@ def embed_by_means(counts: Counts, recipe: NearestCentroidRecipe) -> Float:
     return tfidf_on_means(counts.X, np.where(part >= 0, part * n_classes + counts.labels, -1))
 
 
-def nearest_neighbours(task: Task, recipe: LsiKnnRecipe) -> Result:
+def nearest_neighbors(task: Task, recipe: LsiKnnRecipe) -> Result:
     """Annotate by vote of the nearest reference cells.
 
     Distances are those of cells scaled to unit length, so that depth does not count; probabilities are shares of votes,

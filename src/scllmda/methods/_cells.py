@@ -19,7 +19,7 @@ class Cells:
     evidence: Evidence | None = None
     """What that evidence is, of all cells; None where cells are given as ``X`` alone."""
     around: Float | None = None
-    """(n_cells, m): where neighbours are looked for, in a space of each domain's own; None for ``X``."""
+    """(n_cells, m): where neighbors are looked for, in a space of each domain's own; None for ``X``."""
     as_query: Evidence | None = None
     """Evidence of the reference cells as if they had the query's depths."""
     around_as_query: Float | None = None

@@ -23,7 +23,7 @@ def logistic_posteriors(
     C: float,
     balance: float = 0.0,
 ) -> Float:
-    """Return posteriors (n_new, n_classes) of a logistic regression on centred features of unit scale as a whole.
+    """Return posteriors (n_new, n_classes) of a logistic regression on centered features of unit scale as a whole.
 
     It runs on one thread: on data of usual size, several cost more than they gain.
 
@@ -54,10 +54,10 @@ def logistic_posteriors(
     seen = _spread_out(codes, n_cells)
     weight = (n_cells ** (1.0 - balance) / np.bincount(codes[seen]))[codes[seen]]
     weight *= C * len(codes) / weight.sum()
-    centre, spread = known.mean(axis=0), known.std() or 1.0
+    center, spread = known.mean(axis=0), known.std() or 1.0
     with threadpool_limits(1):
-        B = _fit(_with_ones((known[seen] - centre) / spread), codes[seen], weight.astype(np.float32))
-        proba[:, classes] = _softmax((_with_ones((new - centre) / spread) @ B).astype(np.float64))
+        B = _fit(_with_ones((known[seen] - center) / spread), codes[seen], weight.astype(np.float32))
+        proba[:, classes] = _softmax((_with_ones((new - center) / spread) @ B).astype(np.float64))
     return proba
 
 

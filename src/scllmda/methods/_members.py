@@ -1,4 +1,4 @@
-"""What the default annotator mixes: classifiers of cells alone, of cells with their neighbours, and of counts."""
+"""What the default annotator mixes: classifiers of cells alone, of cells with their neighbors, and of counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Codes = NDArray[np.integer]
 FLOOR = 1e-9
 """Of a probability whose logarithm is taken."""
 MOST_ROWS = 6_000
-"""Cells, as they are and with neighbours, that regressions on pooled cells learn from, unless there are more cells."""
+"""Cells, as they are and with neighbors, that regressions on pooled cells learn from, unless there are more cells."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Seen:
     """(n_cells, d): each cell for itself."""
     evidence: Evidence | None
     graph: sp.csr_matrix
-    """(n_cells, n_cells): ones at each cell's nearest neighbours."""
+    """(n_cells, n_cells): ones at each cell's nearest neighbors."""
     axes: Float
     """(k, d): of the embedding, that are read."""
     around: Float
-    """(n_cells, m): where neighbours are looked for."""
+    """(n_cells, m): where neighbors are looked for."""
     sizes: tuple[int, ...]
-    """Neighbours that a cell is pooled with, from few to many."""
+    """Neighbors that a cell is pooled with, from few to many."""
 
     @cached_property
     def pooled(self) -> list[NDArray[np.float32]]:
-        """(n_cells, d) for each size: each cell by its evidence and that of as many neighbours together."""
+        """(n_cells, d) for each size: each cell by its evidence and that of as many neighbors together."""
         assert self.evidence is not None
         graphs = nearest_graphs(self.around, self.sizes)
         return [(self.evidence.pooled(graph).cells @ self.axes).astype(np.float32) for graph in graphs]
@@ -54,7 +54,7 @@ def by_cells_alone(known: Seen, labels: Codes, new: Seen, n_classes: int, *, C: 
 
 
 def by_pooled_cells(known: Seen, labels: Codes, new: Seen, n_classes: int, *, C: float, balance: float) -> Float:
-    """Return log posteriors (n_new, n_classes) of regressions that see each new cell together with its neighbours.
+    """Return log posteriors (n_new, n_classes) of regressions that see each new cell together with its neighbors.
 
     They learn from known cells alone and together with few and many of theirs: what holds at all resolutions is not a
     matter of noise. Of more than ``MOST_ROWS`` of these a random part is looked at, no fewer than there are cells.
@@ -71,7 +71,7 @@ def by_pooled_cells(known: Seen, labels: Codes, new: Seen, n_classes: int, *, C:
 def by_profiles(known: Seen, labels: Codes, new: Seen, n_classes: int, *, prior_weight: float) -> Float:
     r"""Return log posteriors (n_new, n_classes) of a naive Bayes classifier on pooled counts.
 
-    Σ_i x_ij log(θ_ci / θ_i), summed over a cell and its neighbours, where θ_i is the share of all known counts that lie
+    Σ_i x_ij log(θ_ci / θ_i), summed over a cell and its neighbors, where θ_i is the share of all known counts that lie
     on peak i, and θ_ci = (x_ci + P θ_i) / (x_c + P) that of class c, which is given as many counts more, in the shares
     of all, as there are peaks, P. It needs no space in which to place cells, so that few peaks are no obstacle.
 

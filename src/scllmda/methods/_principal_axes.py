@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the principal axes (k, k) of the uncentred cells (n_cells, k), as columns, largest first.
+    """Return the principal axes (k, k) of the uncentered cells (n_cells, k), as columns, largest first.
 
     The largest entry of each is positive, so that the sign is no matter of chance.
     """
@@ -16,5 +16,5 @@ def principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def rotate_to_principal_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Rotate to principal axes of the uncentred cells, so that leading columns are the best subspace."""
+    """Rotate to principal axes of the uncentered cells, so that leading columns are the best subspace."""
     return np.asarray(X, dtype=np.float64) @ principal_axes(X)

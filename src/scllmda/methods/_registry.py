@@ -23,7 +23,7 @@ from ._baselines import (
     harmony_lr,
     logistic_regression,
     nearest_centroid,
-    nearest_neighbours,
+    nearest_neighbors,
 )
 from ._robust import RobustRecipe, robust
 from ._scllmda import ScllmdaRecipe, scllmda
@@ -59,9 +59,9 @@ METHODS = {
         "Liu et al. 2025, Bioinformatics, btaf682",
     ),
     "lsi_knn": Method(
-        nearest_neighbours,
+        nearest_neighbors,
         LsiKnnRecipe,
-        "Baseline: vote of nearest neighbours in LSI",
+        "Baseline: vote of nearest neighbors in LSI",
         "Cusanovich et al. 2015, Science 348:910",
         embed_by_lsi,
     ),

@@ -65,7 +65,7 @@ def lsi(X: sp.csr_matrix, *, n_components: int, max_depth_correlation: float, rn
 
 
 def spectral(X: sp.csr_matrix, *, n_components: int, rng: np.random.Generator) -> Float:
-    """Return eigenvectors of the cells' normalised cosine similarities, times the roots of their eigenvalues.
+    """Return eigenvectors of the cells' normalized cosine similarities, times the roots of their eigenvalues.
 
     SnapATAC2's spectral embedding (Zhang et al. 2024, Nat Methods 21:217): peaks weigh log(n_cells / cells in which
     they are open), cells have unit length, S are their similarities without a cell's own, D the row sums of S; the

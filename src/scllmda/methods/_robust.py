@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..calibration import fit_temperature, scale
-from ..graphs import NearestCells, nearest_graph, neighbors_among, personalised_propagation, symmetrise
+from ..graphs import NearestCells, nearest_graph, neighbors_among, personalized_propagation, symmetrize
 from ._held_out_parts import held_out_parts
 from ._members import Seen, by_cells_alone, by_pooled_cells, by_profiles
 from ._mixture import fit_mixture, mix
@@ -22,7 +22,7 @@ Codes = NDArray[np.integer]
 Member = Callable[[Seen, Codes, Seen, int], Float]
 
 VERY_FEW = 1 / 3
-"""Share of the neighbours a query cell is to have, below which a query is very small: of 15, that is less than 50
+"""Share of the neighbors a query cell is to have, below which a query is very small: of 15, that is less than 50
 cells. Of one cell of cortex labels are .58 right with profiles, .55 without; of a hundred simulated cells .78, .82."""
 
 
@@ -35,27 +35,27 @@ class RobustRecipe:
     C: float = 1.0
     """Inverse ridge penalty of the logistic regressions, on unit-scale features."""
     C_pooled: float = 0.0625
-    """The same of those that learn from cells together with their neighbours too: these say the same up to 64 times
+    """The same of those that learn from cells together with their neighbors too: these say the same up to 64 times
     over, and what four times the evidence says is shrunk four times as much."""
     balance: float = 0.4
-    """Cells of a class of n cells weigh n^-balance: 0 favours common types, 1 rare ones at the cost of common ones."""
+    """Cells of a class of n cells weigh n^-balance: 0 favors common types, 1 rare ones at the cost of common ones."""
     balance_pooled: float = 1.0
-    """The same of those that see cells with their neighbours: these are sure of rare types, so that all types weigh
+    """The same of those that see cells with their neighbors: these are sure of rare types, so that all types weigh
     the same. A query of one type alone is not what the reference's proportions say."""
     prior: float = 0.4
     """Exponent of the types' shares of the reference, with which profiles begin: 0 for none."""
     widths: tuple[int, ...] = (1, 2, 4)
-    """Neighbours that cells are pooled with, in multiples of ``n_neighbors``; never more than a tenth of the query."""
+    """Neighbors that cells are pooled with, in multiples of ``n_neighbors``; never more than a tenth of the query."""
     worth: float = 0.08
     """Share of the held-out log loss that pooling has to take off for anything to join the regressions on cells alone:
     what fits the same study a little better need not carry over to another. Pooling took off .065 at most where all
     peaks are shared, and .15 at least where half of them are."""
     restart: float = 0.45
-    """Weight of a cell's own posterior against its neighbours'; below 0.3 rare types were lost."""
+    """Weight of a cell's own posterior against its neighbors'; below 0.3 rare types were lost."""
     rare: float = 0.2
     """Part of its share in the reference below which a type is absent from the query, if its cells are alone too."""
     alone: float = 0.1
-    """Part of their neighbours that at most is of the type's cells if they are alone; of 15 neighbours one."""
+    """Part of their neighbors that at most is of the type's cells if they are alone; of 15 neighbors one."""
     n_folds: int = 3
     """Held-out parts of the reference for calibration, unless it has batches."""
     enough: int = 1000
@@ -66,9 +66,9 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     """Annotate with a mixture of classifiers, smoothed over each domain's graph.
 
     Two logistic regressions see cells alone, as they are and of unit length. Where held-out reference cells say so, two
-    that see cells together with their neighbours take part, and naive Bayes on the neighbours' summed counts: the less
-    a cell's own evidence says, the more its neighbours are asked. Held-out cells are seen exactly as query cells are:
-    by the same peaks, as deeply, with neighbours among themselves. The mixture is smoothed by personalised propagation
+    that see cells together with their neighbors take part, and naive Bayes on the neighbors' summed counts: the less
+    a cell's own evidence says, the more its neighbors are asked. Held-out cells are seen exactly as query cells are:
+    by the same peaks, as deeply, with neighbors among themselves. The mixture is smoothed by personalized propagation
     and scaled by a temperature fitted on held-out cells treated alike. Types that are absent from the query are not
     invented for single cells, unless the query is small.
     """
@@ -90,7 +90,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     if full:
         truth = np.concatenate([labels[part.new] for part, _ in full])
         posteriors = {name: np.concatenate([found[name] for _, found in full]) for name in members}
-        # A small query has few neighbours to pool, and little of its own in the space: counts are asked as well.
+        # A small query has few neighbors to pool, and little of its own in the space: counts are asked as well.
         weights = fit_mixture(posteriors, truth, worth=recipe.worth * there)
         smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in full]
         temperature = fit_temperature(np.concatenate(smoothed), truth)
@@ -98,8 +98,8 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     for part, found in zip(parts, tried, strict=True):
         held_out[part.new] = np.exp(found["alone"])
     if parts and there == 1 and len(weights) == 1:
-        # Of cells that are seen alone all parts tell, and neighbours are as near as among all cells of the reference.
-        held_out = personalised_propagation(symmetrise(known.graph), held_out, restart=recipe.restart)
+        # Of cells that are seen alone all parts tell, and neighbors are as near as among all cells of the reference.
+        held_out = personalized_propagation(symmetrize(known.graph), held_out, restart=recipe.restart)
         temperature = fit_temperature(held_out, labels)
     else:
         for part in parts:
@@ -110,7 +110,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     proba = scale(_smooth(proba, asked.graph, votes, there, recipe.restart), temperature)
     if there == 1:
         share = np.bincount(labels, minlength=n_classes) / len(labels)
-        proba = _without_absent(proba, symmetrise(asked.graph), share, recipe)
+        proba = _without_absent(proba, symmetrize(asked.graph), share, recipe)
 
     pooled = len(weights) > 1
     aligned, as_query = np.empty((len(task.X), axes.shape[1]), dtype=np.float32), np.array(known.alone)
@@ -125,7 +125,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
 def _members(recipe: RobustRecipe, share_there: float, *, with_evidence: bool) -> dict[str, Member]:
     """Return the classifiers by name, each from known cells, their labels and new cells to log posteriors.
 
-    Cells of a small query have too few neighbours to be placed together with them. Those of a very small one have next
+    Cells of a small query have too few neighbors to be placed together with them. Those of a very small one have next
     to none, and no part in the space they are placed in, so that their counts are asked.
     """
     members: dict[str, Member] = {"alone": partial(by_cells_alone, C=recipe.C, balance=recipe.balance)}
@@ -146,7 +146,7 @@ def _seen(task: Task, cells: NDArray[np.intp], axes: Float, recipe: RobustRecipe
 
 
 def _sizes(task: Task, recipe: RobustRecipe) -> tuple[int, ...]:
-    """Return how many neighbours cells are pooled with: as many as the query can give its cells, each once."""
+    """Return how many neighbors cells are pooled with: as many as the query can give its cells, each once."""
     n_query = int(task.query.sum())
     return tuple(sorted({neighbors_among(n_query, width * task.n_neighbors) for width in recipe.widths}))
 
@@ -187,7 +187,7 @@ def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> lis
     parts, n_tried, no_graph = [], 0, sp.csr_matrix((0, 0), dtype=np.float32)  # among known cells none is read
     for p in range(part.max() + 1) if part.any() else ():
         kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
-        # Neighbours are looked for within each part, as they are within reference and query.
+        # Neighbors are looked for within each part, as they are within reference and query.
         of_kept, of_new = None, None
         chooses = n_tried < recipe.enough
         n_tried += len(new)
@@ -204,14 +204,14 @@ def _held_out(task: Task, known: Seen, axes: Float, recipe: RobustRecipe) -> lis
 
 
 def _share_there(task: Task) -> float:
-    """Return the share of the neighbours a query cell is to have, that a small query can give it."""
+    """Return the share of the neighbors a query cell is to have, that a small query can give it."""
     return neighbors_among(int(task.query.sum()), task.n_neighbors) / task.n_neighbors
 
 
 def _votes(known: Seen, labels: Codes, new: Seen, task: Task) -> Float:
     """Return the shares of classes (n_new, n_classes) among the known cells nearest to each new cell.
 
-    They stand for the neighbours that a small query cannot give its cells.
+    They stand for the neighbors that a small query cannot give its cells.
     """
     from sklearn.preprocessing import normalize
 
@@ -222,8 +222,8 @@ def _votes(known: Seen, labels: Codes, new: Seen, task: Task) -> Float:
 
 
 def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float, there: float, restart: float) -> Float:
-    """Return posteriors smoothed over a directed graph; known cells vote in place of neighbours that are missing."""
-    smoothed = personalised_propagation(symmetrise(graph), proba, restart=restart)
+    """Return posteriors smoothed over a directed graph; known cells vote in place of neighbors that are missing."""
+    smoothed = personalized_propagation(symmetrize(graph), proba, restart=restart)
     return there * smoothed + (1 - there) * (restart * proba + (1 - restart) * votes)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graphs import gcn_normalise, symmetric_normalise
+from ..graphs import gcn_normalize, symmetric_normalize
 from ._task import Result, Task
 
 
@@ -45,8 +45,8 @@ def scllmda(task: Task, recipe: ScllmdaRecipe) -> Result:
     source, target = (
         Domain(
             X[cells],
-            gcn_normalise(task.connectivities[cells][:, cells]),
-            symmetric_normalise(task.ppmi[cells][:, cells]),
+            gcn_normalize(task.connectivities[cells][:, cells]),
+            symmetric_normalize(task.ppmi[cells][:, cells]),
         )
         for cells in (reference, query)
     )

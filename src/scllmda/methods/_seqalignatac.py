@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graphs import gcn_normalise
+from ..graphs import gcn_normalize
 from ._principal_axes import rotate_to_principal_axes
 from ._task import Result, Task
 
@@ -79,7 +79,7 @@ def seqalignatac(task: Task, recipe: SeqAlignAtacRecipe) -> Result:
     reference, query = np.flatnonzero(~task.query), np.flatnonzero(task.query)
     X = task.X_at_unit_scale
     source, target = (
-        Domain(X[cells], gcn_normalise(task.connectivities[cells][:, cells])) for cells in (reference, query)
+        Domain(X[cells], gcn_normalize(task.connectivities[cells][:, cells])) for cells in (reference, query)
     )
     alignment = (
         Adversary(

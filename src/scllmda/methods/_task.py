@@ -33,7 +33,7 @@ class Task:
     """(n_cells,) class codes; -1 marks the query."""
     n_classes: int
     nearest: sp.csr_matrix
-    """(n_cells, n_cells) from each cell to its nearest neighbours, within domains."""
+    """(n_cells, n_cells) from each cell to its nearest neighbors, within domains."""
     connectivities: sp.csr_matrix
     """(n_cells, n_cells) the same, symmetric: kNN graph."""
     ppmi: sp.csr_matrix

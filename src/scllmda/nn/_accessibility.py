@@ -97,16 +97,16 @@ def embed_by_accessibility(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = AccessibilityNetwork(Z.shape[1], X.shape[0], recipe.hidden, recipe.dropout).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
         for _ in tqdm(range(recipe.n_epochs), desc="cell embeddings", unit="epoch", disable=None):
             loss_sum = 0.0
             for batch in _batches(torch.randperm(len(frequent)), recipe.batch_size):
                 target = torch.from_numpy(by_peak[batch.numpy()].toarray()).to(device)
                 logits = network(Z[frequent[batch.numpy()]].to(device))
                 loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 loss_sum += loss.item() * len(batch)
             history.append(loss_sum / len(frequent))
     network.eval()
@@ -116,7 +116,7 @@ def embed_by_accessibility(
 
 
 def _batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
-    """Split; a last batch of one peak joins the one before, because batch normalisation needs two."""
+    """Split; a last batch of one peak joins the one before, because batch normalization needs two."""
     batches = list(order.split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]

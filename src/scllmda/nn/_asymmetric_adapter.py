@@ -89,7 +89,7 @@ class AsymmetricAdapter(nn.Module):
         x
             (n_cells, d).
         propagation
-            (n_cells, n_cells) normalised sparse graph Â.
+            (n_cells, n_cells) normalized sparse graph Â.
         n_propagations
             Of the second convolution: 0 on the source, K on the target.
         """
@@ -106,8 +106,8 @@ class Adversary:
     momentum: float
     weight_decay: float
 
-    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimiser of the released code."""
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer of the released code."""
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
 
     def loss(
@@ -140,8 +140,8 @@ class Mmd:
     n_draws: int
     n_cells: int
 
-    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimiser of the released code."""
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer of the released code."""
         return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
     def loss(
@@ -198,5 +198,5 @@ def train_asymmetric_adapter(
             domain_loss = alignment.loss(model, encoded_source, encoded_target, epoch / n_epochs)
             return cross_entropy(model.classifier(encoded_source), y) + alignment.weight * domain_loss, domain_loss
 
-        history = descend(alignment.optimiser(model.parameters()), losses, n_epochs)
+        history = descend(alignment.optimizer(model.parameters()), losses, n_epochs)
     return *read_out(model, encode), history

@@ -65,7 +65,7 @@ class GraphEncoder(nn.Module):
         self.fusion = Fusion(n_out)
 
     def convolve(self, x: torch.Tensor, propagation: torch.Tensor) -> torch.Tensor:
-        """Return (n_cells, n_out) of one graph, given as its normalised sparse propagation matrix."""
+        """Return (n_cells, n_out) of one graph, given as its normalized sparse propagation matrix."""
         return self.second(self.dropout(torch.relu(self.first(x, propagation))), propagation)
 
     def forward(self, x: torch.Tensor, adjacency: torch.Tensor, ppmi: torch.Tensor) -> torch.Tensor:
@@ -94,9 +94,9 @@ class Domain:
     X: NDArray[np.floating]
     """(n_cells, d)."""
     adjacency: sp.csr_matrix
-    """Normalised kNN graph, with self-loops."""
+    """Normalized kNN graph, with self-loops."""
     ppmi: sp.csr_matrix | None = None
-    """Normalised PPMI graph, for networks that read one."""
+    """Normalized PPMI graph, for networks that read one."""
 
     def tensors(self, device: str) -> tuple[torch.Tensor, ...]:
         """Return features and graphs on a device: X, adjacency and, if there is one, PPMI."""
@@ -136,13 +136,13 @@ def adapter_loss(
 
 
 def descend(
-    optimiser: torch.optim.Optimizer, losses: Callable[[int], tuple[torch.Tensor, torch.Tensor]], n_epochs: int
+    optimizer: torch.optim.Optimizer, losses: Callable[[int], tuple[torch.Tensor, torch.Tensor]], n_epochs: int
 ) -> dict[str, list[float]]:
     """Take one full-batch step per epoch.
 
     Parameters
     ----------
-    optimiser
+    optimizer
         Holds the parameters.
     losses
         From an epoch, counted from 0, to the loss that is descended and the domain loss within it.
@@ -156,9 +156,9 @@ def descend(
     history: dict[str, list[float]] = {"loss": [], "domain_loss": []}
     for epoch in tqdm(range(n_epochs), desc="graph domain adaptation", unit="epoch", disable=None):
         loss, domain_loss = losses(epoch)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         history["loss"].append(loss.item())
         history["domain_loss"].append(domain_loss.item())
     return history
@@ -221,7 +221,7 @@ def train_adapter(
             n_discriminator=n_discriminator,
             dropout=dropout,
         ).to(device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+        optimizer = torch.optim.Adam(model.parameters(), lr=lr)
         source_tensors, target_tensors = source.tensors(device), target.tensors(device)
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
 
@@ -237,7 +237,7 @@ def train_adapter(
                 rate=reversal_rate(epoch, rate_epochs=rate_epochs, max_rate=max_rate),
             )
 
-        history = descend(optimiser, losses, n_epochs)
+        history = descend(optimizer, losses, n_epochs)
     return *read_out(model, encode), history
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 class MosaicBert(nn.Module):
     """BERT with linear attention biases for positions and gated feed-forward blocks.
 
-    Normalisation follows each block. There are no positions to run out of, so no longest input. Attention takes
+    Normalization follows each block. There are no positions to run out of, so no longest input. Attention takes
     ``scaled_dot_product_attention`` with an additive mask everywhere: on CPU in fp32, at 64 to 300 tokens, it took
     half to three quarters of the time of matmul, softmax, matmul.
 

@@ -13,7 +13,7 @@ _MASKED_IN_TRAINING = 0.15 * 0.8
 class NucleotideTransformer(nn.Module):
     """ESM-style encoder of the Nucleotide Transformer; what differs between its generations is set by three switches.
 
-    Normalisation precedes each block, and one more follows the last.
+    Normalization precedes each block, and one more follows the last.
 
     Parameters
     ----------

@@ -150,18 +150,18 @@ def train_sequence_cnn(
     with _one_thread(), torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(seed)
         network = SequenceCnn(T.shape[1], recipe).to(device)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
         for epoch in range(n_epochs):
             network.train()
-            # What does not fill a batch waits for the next epoch: batch normalisation needs its statistics.
+            # What does not fill a batch waits for the next epoch: batch normalization needs its statistics.
             order = learnt[torch.randperm(len(learnt), device=device)][: len(learnt) // batch_size * batch_size]
             for batch in order.split(batch_size):
                 strand = torch.randint(2, (batch_size,), device=device)
                 error = network(codes[strand, batch]) - T[batch]
                 loss = (w[batch] * q * error**2).sum() / batch_size
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
             residual = _mean_of_strands(network, codes[:, kept]) - T[kept]
             history.append(float(1 - (w[kept] * q * residual**2).sum() / null))
             first_best = int(np.argmax(history))

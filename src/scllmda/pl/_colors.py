@@ -16,7 +16,7 @@ UNASSIGNED_COLOR = "#000000"
 
 
 def class_colors(classes: Sequence[str], reference: AnnData | None, labels_key: str | None) -> dict[str, str]:
-    """Return a colour per class: the reference's (``.uns[f"{labels_key}_colors"]``) if it has them, else scanpy's."""
+    """Return a color per class: the reference's (``.uns[f"{labels_key}_colors"]``) if it has them, else scanpy's."""
     from scanpy.plotting import palettes
 
     known: dict[str, str] = {}

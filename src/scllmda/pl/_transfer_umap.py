@@ -37,7 +37,7 @@ def transfer_umap(
     return_fig: bool = False,
     mod: str = "atac",
 ) -> Figure | list[Axes] | None:
-    """Plot reference and query in one UMAP: domain, known beside predicted labels in the same colours, confidence.
+    """Plot reference and query in one UMAP: domain, known beside predicted labels in the same colors, confidence.
 
     The UMAP is computed on the aligned representation of both, with scanpy and a fixed seed; nothing is written.
 
@@ -48,7 +48,7 @@ def transfer_umap(
     key
         Its ``key_added``.
     reference
-        The reference that was given to ``annotate``, for its colours (``.uns[f"{labels_key}_colors"]``). Its cells are
+        The reference that was given to ``annotate``, for its colors (``.uns[f"{labels_key}_colors"]``). Its cells are
         drawn either way, from ``.uns[key]["reference"]``.
     truth
         Column of ``.obs`` with known labels of the query, drawn in one more panel.
@@ -150,7 +150,7 @@ def _joint_cells(data: AnnData | MuData, adata: AnnData, table: pd.DataFrame, ke
 
 
 def _further(labels: pd.Series, colors: dict[str, str]) -> dict[str, str]:
-    """Return shades of brown for labels without a colour: coarser ones, and true ones that the reference lacks."""
+    """Return shades of brown for labels without a color: coarser ones, and true ones that the reference lacks."""
     from matplotlib.colors import to_hex
 
     further = [c for c in labels.cat.categories if c not in colors]

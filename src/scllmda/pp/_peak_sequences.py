@@ -61,7 +61,7 @@ def peak_sequences(
         and made again if not), or an object whose ``.fasta`` is that path, such as ``snapatac2.genome.hg38``. ``None``
         takes ``.uns["files"]["genome"]``, where ``muon.atac.tl.locate_genome`` writes it.
     window
-        Width in base pairs of the sequences, centred on ``(start + end) // 2``; N beyond the ends of the contig.
+        Width in base pairs of the sequences, centered on ``(start + end) // 2``; N beyond the ends of the contig.
         ``None`` takes the peaks themselves.
     missing
         What becomes of peaks whose contig is not in the FASTA: ``"raise"`` an error, ``"drop"`` them from the object,

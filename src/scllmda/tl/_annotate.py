@@ -71,15 +71,15 @@ def annotate(
     mod: str = "atac",
     copy: bool = False,
 ) -> AnnData | MuData | None:
-    """Annotate unlabelled cells from labelled ones: match peaks, embed peaks and cells, carry labels over.
+    """Annotate unlabeled cells from labeled ones: match peaks, embed peaks and cells, carry labels over.
 
     Parameters
     ----------
     adata
-        Query: cells × peaks with raw or binary counts. Without ``reference``, labelled and unlabelled cells in one
+        Query: cells × peaks with raw or binary counts. Without ``reference``, labeled and unlabeled cells in one
         object.
     reference
-        Labelled cells, as object or path (``.h5ad``, ``.h5mu``, ``.zarr``). Never written to. Every cell of ``adata``
+        Labeled cells, as object or path (``.h5ad``, ``.h5mu``, ``.zarr``). Never written to. Every cell of ``adata``
         is a query cell then, and ``adata.obs[labels_key]`` is not read.
     labels_key
         Column of the reference's ``.obs`` with cell types; or several from coarse to fine, as ``["lineage",
@@ -97,7 +97,7 @@ def annotate(
     genome
         FASTA of the reference's genome build; as in :func:`scllmda.pp.peak_sequences`.
     unlabeled
-        Label that marks a cell as unlabelled, or several such, besides missing ones. Such reference cells are left out.
+        Label that marks a cell as unlabeled, or several such, besides missing ones. Such reference cells are left out.
     batch_key
         Column of the reference's ``.obs`` with batches or donors, held out in turn for calibration. Never read for
         query cells.
@@ -108,7 +108,7 @@ def annotate(
     n_latent
         Dimensions of the cell embedding, at most; the default method reads the 64 principal ones.
     n_neighbors
-        Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
+        Neighbors per cell in the graphs; 15 is scanpy's default, the papers name none.
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart; where too few cells tell, none
@@ -172,7 +172,7 @@ def annotate(
     KeyError
         No such label, batch or cluster column, layer or modality.
     ValueError
-        No cell or no second class is labelled; no query cell; no shared peak; repeated peak names; negative, NaN or
+        No cell or no second class is labeled; no query cell; no shared peak; repeated peak names; negative, NaN or
         infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
         method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a path of another
         kind; a baseline with a frozen reference; a parameter that has no effect in this call.
@@ -255,8 +255,8 @@ def annotate(
             joint = joint_counts_of_two(
                 target,
                 inputs.known,
-                inputs.labelled,
-                inputs.codes[: len(inputs.labelled)],
+                inputs.labeled,
+                inputs.codes[: len(inputs.labeled)],
                 (layer, of_known),
                 pairing,
                 none_allowed=none_allowed,
@@ -268,9 +268,9 @@ def annotate(
     codes, batch = inputs.codes[order], None if inputs.batch is None else inputs.batch[order]
     learn_from = None
     if sequences.learns and not has_own_space and sequences.known(inputs.known):
-        learn_from = counts(inputs.known, of_known)[inputs.labelled]
+        learn_from = counts(inputs.known, of_known)[inputs.labeled]
     if joint is None:
-        space = frozen_space(target, inputs.known, inputs.labelled, sequences, layer, pairing)
+        space = frozen_space(target, inputs.known, inputs.labeled, sequences, layer, pairing)
     elif has_own_space:
         space = space_of_method(joint, codes, batch, method, settings, generator)
     elif reference is None:
@@ -303,7 +303,7 @@ def annotate(
     kept: dict[str, Any] = {
         "n_cells": len(of_reference),
         "labels_key": levels[-1],
-        "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labelled]),
+        "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labeled]),
     }
     if reference is not None:
         kept |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
@@ -365,12 +365,12 @@ class _Inputs:
     """What is annotated from what, in the order of the user's objects."""
 
     known: AnnData
-    """Holds the labelled cells."""
-    labelled: NDArray[np.intp]
+    """Holds the labeled cells."""
+    labeled: NDArray[np.intp]
     """Their positions in it."""
     labels: Labels
     codes: NDArray[np.integer]
-    """(n_cells,) of labelled reference cells, then the query (-1); of one object in its order."""
+    """(n_cells,) of labeled reference cells, then the query (-1); of one object in its order."""
     batch: NDArray[np.integer] | None
     """(n_cells,)."""
     written: NDArray[np.intp]
@@ -384,7 +384,7 @@ def _one_object(
     unlabeled: str | int | Sequence[str],
     batch_key: str | None,
 ) -> _Inputs:
-    """Read labels of an object with labelled and unlabelled cells."""
+    """Read labels of an object with labeled and unlabeled cells."""
     labels = encode_labels([obs_column(data, target, key) for key in levels], unlabeled)
     require_query(labels.codes, levels[-1], unlabeled)
     require_columns(labels, levels[-1], target.obs_names.name)
@@ -392,8 +392,8 @@ def _one_object(
     batch = None
     if batch_key is not None:
         batch = encode_batches(obs_column(data, target, batch_key, parameter="batch_key"))
-    labelled = np.flatnonzero(labels.codes >= 0)
-    return _Inputs(target, labelled, labels, labels.codes, batch, np.arange(target.n_obs))
+    labeled = np.flatnonzero(labels.codes >= 0)
+    return _Inputs(target, labeled, labels, labels.codes, batch, np.arange(target.n_obs))
 
 
 def _two_objects(
@@ -414,10 +414,10 @@ def _two_objects(
         [obs_column(data, known, key, what="reference") for key in levels], unlabeled, what="reference"
     )
     require_columns(labels, levels[-1], target.obs_names.name)
-    labelled = np.flatnonzero(labels.codes >= 0)
+    labeled = np.flatnonzero(labels.codes >= 0)
     batch = None
     if batch_key is not None:
         batch = encode_batches(obs_column(data, known, batch_key, parameter="batch_key", what="reference"))
-        batch = np.concatenate([batch[labelled], np.full(target.n_obs, -1)])
-    codes = np.concatenate([labels.codes[labelled], np.full(target.n_obs, -1)])
-    return _Inputs(known, labelled, labels, codes, batch, np.arange(len(labelled), len(codes)))
+        batch = np.concatenate([batch[labeled], np.full(target.n_obs, -1)])
+    codes = np.concatenate([labels.codes[labeled], np.full(target.n_obs, -1)])
+    return _Inputs(known, labeled, labels, codes, batch, np.arange(len(labeled), len(codes)))

@@ -92,7 +92,7 @@ def report(
     unassigned = (names == UNASSIGNED).mean()
     n_types = len(set(names) - {UNASSIGNED})
     parts = [
-        f"{len(names):,} {'cell' if len(names) == 1 else 'cells'} labelled by {method!r}",
+        f"{len(names):,} {'cell' if len(names) == 1 else 'cells'} labeled by {method!r}",
         f"{n_types} {'type' if n_types == 1 else 'types'}",
         f"{unassigned:.1%} unassigned",
         f"median score {np.median(score):.2f}",

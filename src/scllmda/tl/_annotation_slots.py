@@ -136,6 +136,6 @@ def _as_category(labels: NDArray[np.object_], order: Sequence[str]) -> pd.Series
     Scanpy and muon cannot group by categories without cells.
     """
     found = set(labels)
-    # A reference may have "Unassigned" itself, labelled by this tool before.
+    # A reference may have "Unassigned" itself, labeled by this tool before.
     names = [name for name in dict.fromkeys([*order, UNASSIGNED]) if name in found]
     return pd.Series(pd.Categorical(labels, categories=names))

@@ -75,7 +75,7 @@ def cell_embeddings(
         Column of ``.obs`` with batches that get base rates of their own. Off by default: where batches differ in their
         proportions of cell types it takes those for a batch effect.
     likelihood
-        "bernoulli": a peak is open or not, counts are binarised. "poisson": counts as they are. Binarised counts told
+        "bernoulli": a peak is open or not, counts are binarized. "poisson": counts as they are. Binarized counts told
         cell types apart better wherever it was measured.
     n_latent
         Dimensions; 128 as in scLLMDA. The counts support k of them, found by held-out likelihood; the rest are zero.

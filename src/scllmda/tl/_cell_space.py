@@ -39,7 +39,7 @@ Float = NDArray[np.floating]
 N_LATENT_ALONE = 128
 """Dimensions, at most, of an object's own embedding; as many as of the joint one by default."""
 FEWEST_CELLS = 20
-"""Of an object that gets an embedding of its own to find its cells' neighbours in: of fewer, a cell has at most one."""
+"""Of an object that gets an embedding of its own to find its cells' neighbors in: of fewer, a cell has at most one."""
 SEQUENCE_TELLS = 0.055
 """Held-out R² of loadings by sequence, from which cells are placed by peaks of one object alone too, by their DNA. On
 simulated peaks, which motifs open, it is .09 at least, and accuracy rises by ten points; on real peaks described by
@@ -58,7 +58,7 @@ class CellSpace:
 def space_of_one(
     adata: AnnData, joint: JointCounts, sequences: Sequences, known: Any, n_latent: int, rng: np.random.Generator
 ) -> CellSpace:
-    """Embed labelled and unlabelled cells of one object; ``known`` are counts that encoders may learn from."""
+    """Embed labeled and unlabeled cells of one object; ``known`` are counts that encoders may learn from."""
     embeddings, source = sequences.embed(adata, known)
     prior = _Prior() if embeddings is None else _Prior(embeddings[joint.peaks], source)
     return _by_shared_peaks(joint, prior, None, n_latent, rng)
@@ -75,7 +75,7 @@ def space_of_two(
     n_latent: int,
     rng: np.random.Generator,
 ) -> CellSpace:
-    """Embed labelled cells of a reference and a query.
+    """Embed labeled cells of a reference and a query.
 
     Cells are placed by evidence that both objects have: the peaks they share. What an object has alone says which of
     its own cells are alike. Where sequence tells much of peaks, cells are placed by all of them, those of one object
@@ -105,7 +105,7 @@ def space_of_two(
 def frozen_space(
     query: AnnData,
     reference: AnnData,
-    labelled: NDArray[np.intp],
+    labeled: NDArray[np.intp],
     sequences: Sequences,
     layer: str | None,
     pairing: Mapping[str, Any],
@@ -128,7 +128,7 @@ def frozen_space(
         blocks = blocks.binary()
     decoder, shared = extend_decoder(decoder, blocks, peaks, embeddings)
     k = decoder.loadings.shape[1]
-    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labelled, :k]
+    cells = np.asarray(reference.obsm[CELL_EMBEDDING], dtype=np.float32)[labeled, :k]
     coverage = {
         "n_peaks": reference.n_vars,
         **pairs.report,
@@ -238,7 +238,7 @@ def _around(
     shared: Float,
     rng: np.random.Generator,
 ) -> tuple[Float, Float]:
-    """Return the spaces that neighbours are looked for in: each object's own where it has one, else the joint one.
+    """Return the spaces that neighbors are looked for in: each object's own where it has one, else the joint one.
 
     Reference cells are looked for as query cells are: by counts on peaks of their own that are as few as the query's.
     """

@@ -44,17 +44,17 @@ def graph_da_annotate(
     mod: str = "atac",
     copy: bool = False,
 ) -> AnnData | MuData | None:
-    """Annotate the unlabelled cells of one object from its labelled ones, in a representation they share.
+    """Annotate the unlabeled cells of one object from its labeled ones, in a representation they share.
 
     Parameters
     ----------
     adata
-        Labelled (reference) and unlabelled (query) cells with a joint representation, e.g. of
+        Labeled (reference) and unlabeled (query) cells with a joint representation, e.g. of
         :func:`scllmda.tl.cell_embeddings`.
     labels_key
         Column of ``.obs`` with cell types; or several from coarse to fine (``["lineage", "cell_type"]``), where each
         label is a part of one coarser label: a cell may be certain of its lineage and silent on the rest. Labels of
-        unlabelled cells, those without the finest label, are not read.
+        unlabeled cells, those without the finest label, are not read.
     use_rep
         Key of ``.obsm``. Cells that are zero throughout (no open peak) get ``"Unassigned"`` with score 0.
     method
@@ -64,12 +64,12 @@ def graph_da_annotate(
         Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows
         them.
     unlabeled
-        Label that marks a cell as unlabelled, or several such, besides missing ones.
+        Label that marks a cell as unlabeled, or several such, besides missing ones.
     batch_key
         Column of ``.obs`` with batches or donors of the reference, held out in turn for calibration. Never read for
         query cells.
     n_neighbors
-        Neighbours per cell in the graphs; 15 is scanpy's default, the papers name none.
+        Neighbors per cell in the graphs; 15 is scanpy's default, the papers name none.
     max_false_rejection
         Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
         share of a query's known cells that is depends on how far the domains are apart.
@@ -99,12 +99,12 @@ def graph_da_annotate(
 
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
         Labels after and before rejection (category); the latter are of the finest column throughout. ``"Unassigned"``
-        for cells that are too novel. Labelled cells keep theirs.
+        for cells that are too novel. Labeled cells keep theirs.
     ``.obs[f"{key}_score"]``
-        Probability of the raw label; 1 for labelled cells.
+        Probability of the raw label; 1 for labeled cells.
     ``.obs[f"{key}_novelty"]``
         0-1: share of reference cells that are less remote from the rest of the reference, as distance and compared with
-        cells around, both smoothed over the graphs; 0 for labelled cells.
+        cells around, both smoothed over the graphs; 0 for labeled cells.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
@@ -119,7 +119,7 @@ def graph_da_annotate(
     KeyError
         No such label, batch or cluster column, or representation.
     ValueError
-        No cell or no second class is labelled; no cell is unlabelled; NaN in the representation; unknown method, or
+        No cell or no second class is labeled; no cell is unlabeled; NaN in the representation; unknown method, or
         constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
     ImportError
         Harmony is not installed (``method="harmony_lr"``).

@@ -60,7 +60,7 @@ class JointCounts:
     is_query: NDArray[np.bool_]
     """(n_cells,)."""
     order: NDArray[np.intp]
-    """(n_cells,): where each cell comes from: labelled reference cells, then the query; of one object its own cells."""
+    """(n_cells,): where each cell comes from: labeled reference cells, then the query; of one object its own cells."""
     peaks: NDArray[np.intp]
     """(n_peaks,): positions of the peaks in the reference."""
     coverage: Mapping[str, Any]
@@ -85,7 +85,7 @@ class JointCounts:
 
 
 def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str | None) -> JointCounts:
-    """Return labelled and unlabelled (code -1) cells of one object on its peaks."""
+    """Return labeled and unlabeled (code -1) cells of one object on its peaks."""
     peaks = _order_of_peaks(adata.var)[0]
     blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars)).ready()
     order = _order_of_cells(blocks, codes)
@@ -95,23 +95,23 @@ def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str |
 def joint_counts_of_two(
     query: AnnData,
     reference: AnnData,
-    labelled: NDArray[np.intp],
+    labeled: NDArray[np.intp],
     codes: NDArray[np.integer],
     layers: tuple[str | None, str | None],
     pairing: Mapping[str, Any],
     *,
     none_allowed: bool,
 ) -> JointCounts:
-    """Return labelled reference cells and the query's on the peaks that both have.
+    """Return labeled reference cells and the query's on the peaks that both have.
 
     Parameters
     ----------
     query, reference
         Objects with counts.
-    labelled
-        Positions of the labelled cells of the reference.
+    labeled
+        Positions of the labeled cells of the reference.
     codes
-        (n_labelled,) their class codes.
+        (n_labeled,) their class codes.
     layers
         With the counts, of the query and of the reference.
     pairing
@@ -123,7 +123,7 @@ def joint_counts_of_two(
     report = pairs.report
     of_query, of_reference = layers
     where_asked, where_known = pairs.positions or (None, None)
-    known, of_known = _side(reference, of_reference, labelled, codes, pairs.matched, where_known, "reference")
+    known, of_known = _side(reference, of_reference, labeled, codes, pairs.matched, where_known, "reference")
     asked, of_asked = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, where_asked, "query")
     assignment = _assignment(pairs, known, asked)
     shared = np.flatnonzero(pairs.matched[known.peaks])

@@ -20,7 +20,7 @@ class Labels:
     """Cell type labels as codes."""
 
     codes: NDArray[np.int64]
-    """(n_cells,) position in ``classes``; -1 where the cell is unlabelled."""
+    """(n_cells,) position in ``classes``; -1 where the cell is unlabeled."""
     levels: NDArray[np.object_]
     """(n_levels, n_classes) name of each class in each column, from coarse to fine."""
     order: list[str]
@@ -48,14 +48,14 @@ def as_levels(labels_key: str | Sequence[str]) -> list[str]:
 
 
 def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[str], *, what: str = "adata") -> Labels:
-    """Encode labels; cells are unlabelled whose finest label is missing or ``unlabeled``. Warn of odd ones.
+    """Encode labels; cells are unlabeled whose finest label is missing or ``unlabeled``. Warn of odd ones.
 
     Parameters
     ----------
     columns
         Labels of the same cells, from coarse to fine.
     unlabeled
-        Label, or labels, that mark a cell as unlabelled.
+        Label, or labels, that mark a cell as unlabeled.
 
     what
         The object with the labels, "adata" or "reference", for messages.
@@ -63,13 +63,13 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
     Raises
     ------
     ValueError
-        No cell is labelled, or all have the same label; cells of one label differ in a coarser one, or have none.
+        No cell is labeled, or all have the same label; cells of one label differ in a coarser one, or have none.
     """
     finest = columns[-1]
     known = has_label(finest, unlabeled)
     if not known.any():
         msg = (
-            f"No cell is labelled: all {len(finest)} values of {what}.obs[{finest.name!r}] are missing or "
+            f"No cell is labeled: all {len(finest)} values of {what}.obs[{finest.name!r}] are missing or "
             f"{unlabeled!r}. Expected at least two cell types; pass labels_key= the column that holds them."
         )
         raise ValueError(msg)
@@ -166,7 +166,7 @@ def require_columns(labels: Labels, finest: str, index_name: Hashable) -> None:
 
 
 def require_query(codes: NDArray[np.integer], finest: str, unlabeled: str | int | Sequence[str]) -> None:
-    """Raise if no cell is unlabelled."""
+    """Raise if no cell is unlabeled."""
     if (codes >= 0).all():
         msg = (
             f"There is no cell to annotate: all {len(codes)} have a label in .obs[{finest!r}]. Set the label of "

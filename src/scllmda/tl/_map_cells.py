@@ -64,7 +64,7 @@ def map_cells(
         Key of the query's ``.varm`` with peak embeddings; None takes the one that the reference was fitted with, if
         the query has it. Written by :func:`scllmda.tl.embed_peaks` with the same encoder.
     layer
-        Layer of the query with its counts, ``.X`` if None. They are binarised if the reference's were.
+        Layer of the query with its counts, ``.X`` if None. They are binarized if the reference's were.
     min_overlap
         Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
     chain
