@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import packages_distributions, version
@@ -66,7 +66,7 @@ class Method:
     """Carries labels over, by the embedding if there is one."""
     about: str
     kind: str = "published"
-    """Or "baseline", or "ours"."""
+    """Or "baseline", or "ours", or "variant": a part of a published system on what is ours."""
     modules: tuple[str, ...] = ()
     """Imported before the clock starts. Methods that share them are forks of the same process."""
     embed: Callable[[Data], np.ndarray] | None = None
@@ -76,16 +76,18 @@ class Method:
     """Whether another seed on the same data gives another result, but for rounding."""
     trains: bool = False
     """Whether the number of epochs limits it."""
+    needs_sequence: bool = False
+    """Whether it reads the DNA under the peaks, and has no row where there is none."""
 
 
 # Ours.
 
 
-def ours(method: str, data: Data, _: None) -> Prediction:
+def ours(method: str, recipe: dict[str, Any] | None, data: Data, _: None) -> Prediction:
     import scllmda as sl
 
     query = data.query.copy()
-    sl.tl.annotate(query, data.reference, labels_key=LABELS, method=method, rng=data.seed)
+    sl.tl.annotate(query, data.reference, labels_key=LABELS, method=method, recipe=recipe, rng=data.seed)
     obs, key = query.obs, "scllmda"
     return Prediction(
         obs[f"{key}_raw"].to_numpy(str),
@@ -107,17 +109,27 @@ def methods_of_ours() -> dict[str, Method]:
         return {}
     import scllmda as sl
 
-    return {
-        name: Method(
-            partial(ours, name),
+    found = {}
+    for name, row in sl.get.methods().iterrows():
+        whole = Method(
+            partial(ours, name, None),
             about=f"{row.description}; {row.citation}" if row.citation != "scllmda" else row.description,
             kind="ours" if name == "robust" else "baseline" if row.description.startswith("Baseline") else "published",
             modules=MODULES_OF_OURS.get(name, PACKAGE),
             is_peer=False,
             is_seeded=name not in DETERMINISTIC,
+            needs_sequence="peak_embeddings" in row.reads,
         )
-        for name, row in sl.get.methods().iterrows()
-    }
+        found[name] = whole
+        if whole.needs_sequence:
+            found[f"{name}, second stage"] = replace(
+                whole,
+                carry=partial(ours, name, {"cells": "factorisation"}),
+                about=f"Second stage of {name} on the embedding that robust reads",
+                kind="variant",
+                needs_sequence=False,
+            )
+    return found
 
 
 # Embeddings of peers.

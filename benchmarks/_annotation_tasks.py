@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from _annotation_methods import LABELS
 from _real_data import (
     CELL_LINES,
+    CELL_LINES_WITH_DNA,
     CORTEX,
     GRANJA,
     LINES,
@@ -97,6 +98,7 @@ def between_batches(
     """Return cells of one side as reference and of the other as query, without one type in the reference."""
     adata = ad.read_h5ad(folder / split.file)
     adata.obs[LABELS] = adata.obs[labels].astype(str)
+    adata.var = adata.var.rename(columns={"seq": "sequence"})
     side_of = split.sides(adata.obs["batch"])
     sides = [adata[side_of == side] for side in split.batches]
     reference, query = reversed(sides) if back else sides
@@ -165,6 +167,7 @@ TASKS = {
     "granja-coarse D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, labels=COARSE, back=True)),
     "cortex A–D→E–H": Task(REAL, partial(between_batches, split=CORTEX)),
     "cell lines sciATAC→C1": Task(REAL, partial(between_batches, split=CELL_LINES)),
+    "cell lines with DNA sciATAC→C1": Task(REAL, partial(between_batches, split=CELL_LINES_WITH_DNA)),
     "sim no shift": Task(SIMULATED, partial(simulated, shift=0.0)),
     "sim fewer types": Task(SIMULATED, partial(simulated, query_types=(0, 2, 5), shared_peaks=1.0)),
     **{f"sim platform {s:g}": Task(SIMULATED, partial(simulated, shift=s, shared_peaks=1.0)) for s in (1.0, 2.0, 3.0)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anndata as ad
@@ -36,6 +36,8 @@ CELL_LINES = Split(
     "celllines_gm_hek_k562_h1_hg19.h5ad",
     {"sciATAC": ["sciATAC_Cusanovich2015"], "C1": ["C1_Buenrostro2015_chromVAR", "C1_Buenrostro2015_bam"]},
 )
+CELL_LINES_WITH_DNA = replace(CELL_LINES, file="celllines_gm_hek_k562_h1_hg19_seq.h5ad")
+"""The same cells on those peaks whose DNA is known."""
 
 
 @dataclass(frozen=True, eq=False)

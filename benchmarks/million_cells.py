@@ -5,13 +5,14 @@ with `--threads` threads. Cells are drawn around the centers of `N_TYPES` types 
 falling variance, as those of an embedding; all query cells are moved one way, and one type is not in the reference. MB
 is what the call adds to the process that holds the embedding already, at its peak, and that peak (Linux).
 
-Each stage is timed where `methods/_annotate_cells.py` calls it; the rest is the classifier and the writing of slots.
+Each stage is timed where it is called; the rest is the classifier and the writing of slots.
 `--method` takes another one than the default; of a network, `--epochs` full batches.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -30,7 +31,8 @@ N_TYPES, N_DIMS = 20, 64
 SPREAD, SHIFT = 0.5, 0.3
 """Standard deviation of cells about their type's center, and of the query's move, over that of the centers."""
 NOVEL = f"type {N_TYPES - 1}"
-STAGES = ("knn_graph", "ppmi_graph", "_novelty")
+STAGES = {"nearest_graph": "_task", "ppmi_graph": "_task", "reject": "_run"}
+"""Functions by the file of `methods` that calls them."""
 
 
 def simulate(n_cells: int, rng: np.random.Generator) -> ad.AnnData:
@@ -55,7 +57,7 @@ def timed(function: Callable[..., Any], seconds: dict[str, float]) -> Callable[.
     def run(*args: Any, **kwargs: Any) -> Any:
         start = perf_counter()
         result = function(*args, **kwargs)
-        seconds[function.__name__] = perf_counter() - start
+        seconds[function.__name__] = seconds.get(function.__name__, 0.0) + perf_counter() - start
         return result
 
     return run
@@ -64,13 +66,13 @@ def timed(function: Callable[..., Any], seconds: dict[str, float]) -> Callable[.
 def annotate(n_cells: int, method: str, epochs: int | None) -> None:
     load(PACKAGE)
     import scllmda as sl
-    from scllmda.methods import _annotate_cells as stages
 
     adata = simulate(n_cells, np.random.default_rng(0))
     recipe = None if epochs is None else {"n_epochs": epochs}
     seconds: dict[str, float] = {}
-    for name in STAGES:
-        setattr(stages, name, timed(getattr(stages, name), seconds))
+    for name, file in STAGES.items():
+        module = importlib.import_module(f"scllmda.methods.{file}")
+        setattr(module, name, timed(getattr(module, name), seconds))
     _, figures = measured(lambda: sl.tl.graph_da_annotate(adata, "cell_type", method=method, recipe=recipe))
     seconds["the rest"] = figures["seconds"] - sum(seconds.values())
     table("stage", "seconds")

@@ -198,6 +198,24 @@ CALLS = {
         ["sl.tl.annotate(query, reference, method='lsi_knn')"],
         RIGHT,
     ),
+    "a frozen reference for a whole published system": Advice(
+        WITH_DNA + "; sl.tl.embed_peaks(reference); sl.tl.cell_embeddings(reference, n_latent=16)",
+        "sl.tl.annotate(query, reference, method='scllmda', frozen=True)",
+        "found a frozen reference, or one without counts. Pass method='robust', or a reference with counts and "
+        "frozen=False, or <code>.",
+        [
+            "sl.tl.annotate(query, reference, method='robust', frozen=True)",
+            "sl.tl.annotate(query, reference, method='scllmda', frozen=True, <code>)",
+        ],
+        "'scllmda' in query.obs",
+    ),
+    "a panel that there is no truth for": Advice(
+        "annotate(query, reference)",
+        "sl.pl.transfer_umap(query, panels='true labels', return_fig=True)",
+        "There is nothing to show in the panel 'true labels'. Pass truth= a column with known labels of query cells",
+        ["figure = sl.pl.transfer_umap(query, panels='true labels', truth='cell_type', return_fig=True)"],
+        "len(figure.axes) == 1",
+    ),
     "a frozen reference for a method of its own space": Advice(
         "",
         "sl.tl.annotate(query, reference, method='lsi_lr', frozen=True)",
@@ -323,9 +341,9 @@ CALLS = {
         ["<code>; <call>"],
         "query.obsm['X_scllmda'].any()",
     ),
-    "a reference of the published recipe to map to": Advice(
+    "a reference of a published system to map to": Advice(
         WITH_DNA + "; sl.tl.embed_peaks(reference); "
-        "sl.tl.cell_embeddings(reference, recipe='published', n_epochs=2, n_latent=8)",
+        "sl.tl.cell_embeddings(reference, model='scllmda', n_epochs=2, n_latent=8)",
         "sl.tl.map_cells(query, reference)",
         "The reference is not fitted: <…> Run <code> first; again, if it was",
         ["<code>; <call>"],
@@ -384,25 +402,18 @@ CALLS = {
         ["<code>; <call>"],
         EMBEDDED,
     ),
-    "the published recipe without peak embeddings": Advice(
+    "a published system without peak embeddings": Advice(
         WITH_DNA + "; adata = reference",
-        "sl.tl.cell_embeddings(adata, recipe='published', n_epochs=2, n_latent=8)",
+        "sl.tl.cell_embeddings(adata, model='scllmda', n_epochs=2, n_latent=8)",
         "learns from peak embeddings and found none that tell peaks apart. Run <code> first",
         ["<code>; <call>"],
         EMBEDDED,
     ),
-    "the published recipe with unknown peaks": Advice(
-        WITH_DNA + "; reference.var.loc[reference.var_names[:5], 'sequence'] = 'NNN'; sl.tl.embed_peaks(reference)",
-        "sl.tl.cell_embeddings(reference, recipe='published', n_epochs=2, n_latent=8)",
-        "needs the embedding of every peak; found peaks without one. Drop them first",
-        ["reference = reference[:, np.isfinite(reference.varm['X_kmer']).all(axis=1)].copy(); <call>"],
-        EMBEDDED,
-    ),
-    "a recipe by another name": Advice(
+    "a model by another name": Advice(
         "",
-        "sl.tl.cell_embeddings(reference, recipe='standard', n_latent=8)",
-        "Unknown recipe 'standard'; expected one of <code>.",
-        ["sl.tl.cell_embeddings(reference, recipe=<code>[0], n_latent=8)"],
+        "sl.tl.cell_embeddings(reference, model='standard', n_latent=8)",
+        "Unknown model 'standard'; expected one of <code>.",
+        ["sl.tl.cell_embeddings(reference, model=<code>[0], n_latent=8)"],
         EMBEDDED,
     ),
     "batches of a union of peaks": Advice(
@@ -955,7 +966,19 @@ CHECKPOINTS = {
     ),
 }
 
+OF_THREE_EPOCHS = "recipe={'cell_epochs': 3, 'n_epochs': 3}"
 WARNED = {
+    "a published system without DNA": Advice(
+        "",
+        "sl.tl.annotate(query, reference, method='scllmda', recipe={'n_epochs': 3})",
+        "Of method='scllmda' the second stage alone runs, on the package's own embedding, as with <code>: its first "
+        "stage reads the DNA under the peaks, and there is none. Pass genome= the FASTA",
+        [
+            f"sl.tl.annotate(query, reference, method='scllmda', genome=fasta, {OF_THREE_EPOCHS})",
+            "sl.tl.annotate(query, reference, method='scllmda', <code>)",
+        ],
+        "'scllmda' in query.obs",
+    ),
     "a column of the user": Advice(
         "query.obs['mine_score'] = 1.0",
         "annotate(query, reference, key_added='mine')",
@@ -1078,8 +1101,8 @@ POINTED_AT = {
         "adata = query",
         "sl.tl.annotate(adata, reference, novelty_recipe={'large_shift': 0.01})",
         "times as far from the reference's cells <…> Look at <code> and at marker peaks",
-        ["figure = <code>"],
-        "len(plt.get_fignums()) == 1",
+        ["<code>"],
+        "adata.uns['scllmda']['umap']['coordinates'].shape == (250, 2)",
     ),
 }
 

@@ -35,6 +35,13 @@ SPECIAL: dict[str, list[Any]] = {
     "domain_key": ["nothing", 5],
     "majority_voting": ["nothing", 5],
     "truth": ["nothing", 5],
+    "panels": ["nothing", 5, [], ["nothing"], [5]],
+    "basis": ["nothing", 5],
+    "ax": [5, "nothing", [], np.ones(2)],
+    "axes": [5, "nothing", [], [5], np.ones(2)],
+    "palette": [5, "nothing", ["nothing"], {"nothing": "red"}, float("nan")],
+    "title": [5, [5], {}],
+    "save": ["nothing", "nothing/a.png", "a.nothing", 5, [], b"a.png"],
     "layer": ["nothing", 5],
     "reference_layer": ["nothing", 5],
     "use_rep": ["nothing"],
@@ -89,6 +96,7 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
         "pp.peak_sequences": (sl.pp.peak_sequences, {"adata": query, "genome": "nothing.fa"}),
         "pl.confusion": (sl.pl.confusion, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.reliability": (sl.pl.reliability, {"adata": query, "truth": "cell_type", "return_fig": True}),
+        "pl.novelty": (sl.pl.novelty, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
         "get.annotation": (sl.get.annotation, {"adata": query}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
@@ -136,17 +144,16 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         msg = "worked before looking at the parameters"
         raise AssertionError(msg)
 
-    for module, begin in (
-        ("tl._annotate", "space_of_two"),
-        ("tl._annotate", "frozen_space"),
-        ("tl._graph_da_annotate", "annotate_cells"),
-        ("tl._cell_embeddings", "fit"),
-        ("tl._map_cells", "map_blocks"),
-        ("tl._embed_peaks", "encode_sequences"),
-        ("pp._peak_sequences", "fetch_sequences"),
-    ):
-        if name.endswith(module.split("._")[1]) and name != "pp.match_peaks":
-            monkeypatch.setattr(f"scllmda.{module}.{begin}", work)
+    begins = {
+        "tl.annotate": ["tl._sources.space_of_two", "tl._sources.frozen_space", "tl._label_cells.run"],
+        "tl.graph_da_annotate": ["tl._label_cells.run"],
+        "tl.cell_embeddings": ["tl._cell_embeddings.fit"],
+        "tl.map_cells": ["tl._map_cells.map_blocks"],
+        "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
+        "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
+    }
+    for begin in begins.get(name, ()):
+        monkeypatch.setattr(f"scllmda.{begin}", work)
     function, arguments = calls(objects)[name]
     before = {what: snapshot(adata) for what, adata in objects.items()}
     problems = []

@@ -34,7 +34,7 @@ PRIVATE = {
     "_peak_pairs",
 }
 ARRAYS = {"calibration", "factorisation", "genomics", "graphs", "nn"}
-BELOW = {"encoders", "methods"} | ARRAYS | PRIVATE
+BELOW = {"checkpoints", "encoders", "methods"} | ARRAYS | PRIVATE
 # Imports only point down. What takes AnnData may use everything below it; the rest takes arrays.
 MAY_IMPORT = {
     "__init__": PUBLIC | {"encoders"},
@@ -45,8 +45,9 @@ MAY_IMPORT = {
     "get": BELOW,
     "datasets": BELOW,
     "metrics": BELOW - {"_anndata", "_counts", "_files", "_genome_notes", "_peak_pairs"},
-    "methods": {"_checks", "_keys", "_logging"} | ARRAYS - {"genomics"},
-    "encoders": {"_keys", "_logging", "factorisation", "genomics", "nn"},
+    "methods": {"_checks", "_keys", "_logging", "checkpoints"} | ARRAYS,
+    "encoders": {"_keys", "_logging", "checkpoints", "factorisation", "genomics", "nn"},
+    "checkpoints": {"_files", "_logging"},
     **{room: {"_keys", "_logging"} for room in ARRAYS},
     "_anndata": {"_files", "_keys", "_logging"},
     "_files": {"_logging"},
@@ -71,6 +72,10 @@ KNOWS_ANNDATA = {
     "pp",
     "tl",
 }
+
+
+TAKES_NOTHING_ELSE = {"methods/_representations.py"}
+"""Files that hand arrays to a library which takes an AnnData alone: muon's TF-IDF."""
 
 
 def public_functions() -> list[Any]:
@@ -153,18 +158,49 @@ def test_public_packages() -> None:
 
 
 def packages() -> list[str]:
-    return sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+    return sorted(str(path.parent.relative_to(SOURCE)) for path in SOURCE.rglob("*/__init__.py"))
+
+
+def room_of(file: Path) -> str:
+    """Return the folder, or the file, of the package's first level."""
+    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def test_every_package_has_a_place_in_the_house() -> None:
-    rooms = {path.parent.name if path.parent != SOURCE else path.stem for path in SOURCE.rglob("*.py")}
-    assert rooms <= set(MAY_IMPORT)
-    assert {path.parent.name for path in SOURCE.glob("*/*.py")} == set(packages()), "every package has an __init__"
+    assert {room_of(path) for path in SOURCE.rglob("*.py")} <= set(MAY_IMPORT)
+    folders = {str(path.parent.relative_to(SOURCE)) for path in SOURCE.rglob("*/*.py")}
+    assert folders - {"."} == set(packages()), "every package has an __init__"
 
 
 @pytest.mark.parametrize("package", packages())
 def test_package_says_what_lives_there(package: str) -> None:
     assert ast.get_docstring(ast.parse((SOURCE / package / "__init__.py").read_text()))
+
+
+SYSTEMS = {path.split("/")[1] for path in packages() if path.startswith("methods/")}
+
+
+def test_only_the_registry_imports_a_system() -> None:
+    assert {"scllmda", "seqalignatac"} <= SYSTEMS
+    for file in SOURCE.rglob("*.py"):
+        named = {name[2] for name in imports(file) if name[:2] == ("scllmda", "methods") and len(name) > 2} & SYSTEMS
+        inside = file.relative_to(SOURCE).parts[1:2]
+        assert named <= set(inside) or file.name == "_registry.py", f"{file} imports {named}"
+
+
+LONGEST, LONGEST_ANNOTATE = 80, 60
+
+
+def test_functions_are_short() -> None:
+    """Lines of code, without signature and docstring."""
+    lines = {}
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines[f"{file.stem}.{node.name}"] = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+    assert lines["_annotate.annotate"] < LONGEST_ANNOTATE
+    assert {name: n for name, n in lines.items() if n > LONGEST} == {}
 
 
 @pytest.mark.parametrize("heavy", ["mudata", "muon", "pyfaidx", "scanpy", "torch", "torch_geometric", "transformers"])
@@ -197,11 +233,12 @@ def modules() -> list[Any]:
 
 @pytest.mark.parametrize("file", modules())
 def test_imports_point_down(file: Path) -> None:
-    room = file.parent.name if file.parent != SOURCE else file.stem
-    used = set(imports(file))
+    room, used = room_of(file), set(imports(file))
     rooms = {name[1] if len(name) > 1 else "scllmda" for name in used if name[0] == "scllmda"}
     assert rooms - {room, "__version__"} <= MAY_IMPORT[room]
-    if room not in KNOWS_ANNDATA:
+    private = {name for name in used if name[0] == "scllmda" and len(name) > 3 and name[1] != room}
+    assert not {name for name in private if name[2].startswith("_")}, "another room's files are its own"
+    if room not in KNOWS_ANNDATA and str(file.relative_to(SOURCE)) not in TAKES_NOTHING_ELSE:
         assert not {name[0] for name in used} & {"anndata", "mudata"}, f"{room} takes arrays"
 
 

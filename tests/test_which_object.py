@@ -124,7 +124,7 @@ class TestRepeatedBarcodes:
         table = sl.get.annotation(query, proba=True)
         np.testing.assert_array_equal(table.to_numpy(), sl.get.annotation(unique, proba=True).to_numpy())
 
-    @pytest.mark.parametrize("figure", ["confusion", "reliability", "transfer_umap"])
+    @pytest.mark.parametrize("figure", ["confusion", "novelty", "reliability", "transfer_umap"])
     def test_figures(self, figure: str, annotated: tuple[AnnData, AnnData]) -> None:
         one, other = (getattr(sl.pl, figure)(adata, truth="cell_type", return_fig=True).axes[0] for adata in annotated)
         assert [t.get_text() for t in one.texts] == [t.get_text() for t in other.texts]

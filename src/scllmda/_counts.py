@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from . import _logging as logg
 
 BLOCK_SIZE = 4096
-"""Rows per block: some 64 MB at 2,000 open peaks per cell."""
+"""Cells per block. A block of cells with 2,000 open peaks each takes 64 MB. A pass over 14,125 cells of bone marrow on
+disk takes .11 s of CPU time with 512, and .03 s with 4,096 and 16,384."""
 
 MOST_IN_MEMORY = 2**27
-"""Counts on disk that are taken to memory, 1 GB, where many passes over them, or another order, are worth it."""
+"""Largest number of non-zero counts on disk that are read into memory, where they are passed over many times or in
+another order: 1 GB, at 8 bytes per count (value and column)."""
 
 DENSE_ENTRIES = 2**25
-"""Entries of a dense array on disk that are read at once."""
+"""Number of entries of a dense array on disk that are read at once: 128 MB as float32."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +31,22 @@ class CountBlocks:
 
     shape: tuple[int, int]
     read: Callable[[NDArray[np.intp]], sp.csr_matrix]
-    """Canonical CSR float32 of the rows at given positions, increasing."""
+    """Returns the rows at given positions (in increasing order) as canonical CSR float32."""
     block_size: int = BLOCK_SIZE
     in_memory: bool = False
-    """Whether rows can be read in any order, from memory."""
+    """Whether the counts are in memory, so that rows can be read in any order."""
 
     def __iter__(self) -> Iterator[sp.csr_matrix]:
-        """Pass over the rows once."""
+        """Yield the blocks, from the first cell to the last."""
         for first in range(0, self.shape[0], self.block_size):
             yield self.read(np.arange(first, min(first + self.block_size, self.shape[0])))
 
     def binary(self) -> CountBlocks:
-        """Return 1 where a peak is open."""
+        """Return 1 for each count above 0."""
         return replace(self, read=lambda rows: _binary(self.read(rows)))
 
     def onto(self, assignment: sp.csr_matrix) -> CountBlocks:
-        """Return the counts summed over peaks, by a matrix (n_peaks, n_others)."""
+        """Return ``counts @ assignment``: counts of peaks summed to those of other peaks, by (n_peaks, n_others)."""
 
         def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
             X = sp.csr_matrix(self.read(rows) @ assignment)
@@ -54,7 +56,7 @@ class CountBlocks:
         return replace(self, shape=(self.shape[0], assignment.shape[1]), read=read)
 
     def widen(self, n_peaks: int) -> CountBlocks:
-        """Return the counts followed by peaks that are open nowhere."""
+        """Return the counts with closed peaks appended, up to ``n_peaks``."""
 
         def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
             X = self.read(rows)
@@ -63,23 +65,23 @@ class CountBlocks:
         return replace(self, shape=(self.shape[0], n_peaks), read=read)
 
     def take(self, cells: NDArray[np.intp]) -> CountBlocks:
-        """Return some cells, at increasing positions or, where they are in memory, at any."""
+        """Return some of the cells, by positions in increasing order (in any order for counts in memory)."""
         return replace(self, shape=(len(cells), self.shape[1]), read=lambda rows: self.read(cells[rows]))
 
     def above(self, other: CountBlocks) -> CountBlocks:
-        """Return these cells followed by others, on the same peaks."""
+        """Return these cells followed by the cells of ``other``, which are on the same peaks."""
         n = self.shape[0]
 
         def read(rows: NDArray[np.intp]) -> sp.csr_matrix:
-            mine, others = rows[rows < n], rows[rows >= n] - n
-            parts = [part.read(chosen) for part, chosen in ((self, mine), (other, others)) if len(chosen)]
+            first, second = rows[rows < n], rows[rows >= n] - n
+            parts = [part.read(chosen) for part, chosen in ((self, first), (other, second)) if len(chosen)]
             return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts))
 
         both = self.in_memory and other.in_memory
         return replace(self, shape=(n + other.shape[0], self.shape[1]), read=read, in_memory=both)
 
     def ready(self) -> CountBlocks:
-        """Return the same, worked out once and for all in memory, unless it is on disk and too large for that."""
+        """Return the same counts, computed once and kept in memory; unchanged if they are on disk and too many."""
         parts: list[sp.csr_matrix] = []
         for block in self:
             parts.append(block)

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AnnotationKeys:
-    """The slots of one annotation, all derived from ``key_added``."""
+    """The names of the slots of one annotation, all derived from ``key_added``."""
 
     key: str
+    """``key_added``."""
 
     @property
     def label(self) -> str:
-        """``.obs``: label, or "Unassigned"."""
+        """``.obs``: label of each cell, or "Unassigned" if it was rejected."""
         return self.key
 
     @property
     def raw(self) -> str:
-        """``.obs``: label before rejection."""
+        """``.obs``: label of each cell before rejection."""
         return f"{self.key}_raw"
 
     @property
@@ -28,37 +29,37 @@ class AnnotationKeys:
 
     @property
     def novelty(self) -> str:
-        """``.obs``: 0-1, higher is less like any reference type."""
+        """``.obs``: novelty, 0-1; the higher, the less a cell is like any cell of the reference."""
         return f"{self.key}_novelty"
 
     @property
     def proba(self) -> str:
-        """``.obsm``: one column per class."""
+        """``.obsm``: probabilities, a table with a column per class."""
         return f"{self.key}_proba"
 
     @property
     def aligned(self) -> str:
-        """``.obsm``: aligned representation."""
+        """``.obsm``: representation in which the method compared query and reference."""
         return f"X_{self.key}_da"
 
     @property
     def connectivities(self) -> str:
-        """``.obsp``: kNN graph, within domains."""
+        """``.obsp``: kNN graph, without edges between reference and query."""
         return f"{self.key}_connectivities"
 
     @property
     def ppmi(self) -> str:
-        """``.obsp``: PPMI graph, within domains."""
+        """``.obsp``: PPMI graph, without edges between reference and query."""
         return f"{self.key}_ppmi"
 
     @property
     def uns(self) -> str:
-        """``.uns``: params, classes, history, coverage, reference."""
+        """``.uns``: params, classes, history, coverage, reference; umap, once drawn."""
         return self.key
 
     @property
     def slots(self) -> list[tuple[str, str]]:
-        """All of them."""
+        """All slots, as pairs of attribute and name."""
         return [
             *(("obs", name) for name in (self.label, self.raw, self.score, self.novelty)),
             *(("obsm", name) for name in (self.proba, self.aligned)),
@@ -68,17 +69,20 @@ class AnnotationKeys:
 
 
 def base_rate(key: str) -> str:
-    """Return the column of ``.var`` with the peaks' base rates, of a cell embedding under ``key``."""
+    """Return the column of ``.var`` with the base rates of the peaks, for a cell embedding under ``key``."""
     return f"{key}_rate"
 
 
 SEQUENCE = "sequence"
+"""Column of ``.var`` with the DNA of each peak."""
 CELL_EMBEDDING = "X_scllmda"
+"""Slot of ``.obsm`` with the cell embedding."""
 UNASSIGNED = "Unassigned"
+"""Label of rejected cells."""
 
 
 DIVISION_SLASH = "\u2215"
-"""Stands for the "/" of class names in column names, where zarr cannot hold one; it looks the same."""
+"""Replaces the "/" of class names in column names, where zarr cannot hold it; it looks the same."""
 
 
 def class_column(name: str) -> str:

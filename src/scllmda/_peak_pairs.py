@@ -49,49 +49,53 @@ class PeakPairs:
     """The reference peak of each query peak."""
 
     target: npt.NDArray[np.int64]
-    """(query peaks,): position in the reference, -1 for none."""
+    """(query peaks,): row of the reference peak that a query peak is paired with, -1 if there is none."""
     n_reference: int
+    """Number of reference peaks."""
     report: dict[str, Any]
-    """For ``.uns``: numbers of peaks, and how they were compared."""
+    """What is kept in ``.uns``: numbers of peaks, and how they were compared."""
     positions: tuple[PeakPositions, PeakPositions] | None = None
-    """Where the peaks of query and reference lie; None where names were enough to compare them."""
+    """Positions of the peaks of query and reference; None if they were paired by name alone."""
 
     @property
     def assignment(self) -> sp.csr_matrix:
-        """(query peaks, reference peaks): 1 where they are the same."""
+        """(query peaks, reference peaks): 1 where two peaks are paired."""
         found = np.flatnonzero(self.target >= 0)
         ones = np.ones(len(found), dtype=np.float32)
         return sp.csr_matrix((ones, (found, self.target[found])), shape=(len(self.target), self.n_reference))
 
     @property
     def matched(self) -> npt.NDArray[np.bool_]:
-        """(reference peaks,): whether the query has a peak for this one."""
+        """(reference peaks,): whether a query peak is paired with a reference peak."""
         return np.isin(np.arange(self.n_reference), self.target)
 
 
 @dataclass(frozen=True)
 class JointPeaks:
-    """The reference's peaks, followed by peaks that the query alone has."""
+    """The reference's peaks, followed by peaks that only the query has."""
 
     pairs: PeakPairs
-    own: npt.NDArray[np.intp]
-    """(n_own,): positions, in the query, of its own peaks."""
+    """Which query peaks are paired with reference peaks."""
+    query_only: npt.NDArray[np.intp]
+    """(n_own,): rows, in the query, of the peaks that only the query has."""
 
     @property
     def assignment(self) -> sp.csr_matrix:
-        """(query peaks, joint peaks): 1 where they are the same."""
-        n_query, n_own = len(self.pairs.target), len(self.own)
-        own = sp.csr_matrix((np.ones(n_own, dtype=np.float32), (self.own, np.arange(n_own))), shape=(n_query, n_own))
+        """(query peaks, joint peaks): 1 where a query peak is, or is paired with, a joint peak."""
+        n_query, n_own = len(self.pairs.target), len(self.query_only)
+        own = sp.csr_matrix(
+            (np.ones(n_own, dtype=np.float32), (self.query_only, np.arange(n_own))), shape=(n_query, n_own)
+        )
         return sp.csr_matrix(sp.hstack([self.pairs.assignment, own]))
 
     @property
-    def seen(self) -> npt.NDArray[np.bool_]:
-        """(joint peaks,): whether the query is seen through a peak."""
-        return np.concatenate([self.pairs.matched, np.ones(len(self.own), dtype=bool)])
+    def in_query(self) -> npt.NDArray[np.bool_]:
+        """(joint peaks,): whether the query has a peak."""
+        return np.concatenate([self.pairs.matched, np.ones(len(self.query_only), dtype=bool)])
 
 
-def own_peaks(pairs: PeakPairs, embeddings: npt.NDArray[np.floating] | None) -> npt.NDArray[np.intp]:
-    """Return the query's own peaks that sequence tells of: none without its ``embeddings`` (query peaks, d)."""
+def query_only_peaks(pairs: PeakPairs, embeddings: npt.NDArray[np.floating] | None) -> npt.NDArray[np.intp]:
+    """Return the rows of the unpaired query peaks that have a row without NaN in ``embeddings`` (query peaks, d)."""
     if embeddings is None:
         return np.zeros(0, dtype=np.intp)
     return np.flatnonzero((pairs.target < 0) & np.isfinite(embeddings).all(axis=1))
@@ -108,8 +112,8 @@ def pair_peaks(
 ) -> PeakPairs:
     """Pair peaks by name or position; :func:`scllmda.pp.match_peaks` says how, and what it raises.
 
-    With ``none_allowed``, for what can do without shared peaks, peaks of another genome build are left unpaired, with a
-    warning instead of an error, unless a chain was to bring them together.
+    With ``none_allowed``, for callers that can do without shared peaks, peaks of another genome build are left unpaired
+    with a warning, where otherwise there is an error. Not if a chain file was given to bring them together.
     """
     if mode not in get_args(Mode):
         msg = f"Found mode={mode!r}; expected one of {', '.join(map(repr, get_args(Mode)))}."
@@ -140,7 +144,7 @@ def pair_peaks(
 
 
 def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
-    """Raise where both objects note their genome builds, and those differ; warn where it is not known whether."""
+    """Raise if the genome builds that both objects note differ; warn if it cannot be told whether they do."""
     lengths = contig_lengths(query), contig_lengths(reference)
     differ = [name for name in lengths[0] if lengths[1].get(name, lengths[0][name]) != lengths[0][name]]
     if differ:
@@ -151,22 +155,22 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
             f"over, {_CHAIN}."
         )
         raise NotComparableError(msg)
-    asked, known = noted_build(query, "query"), noted_build(reference, "reference")
-    if asked is None or known is None:
+    of_query, of_reference = noted_build(query, "query"), noted_build(reference, "reference")
+    if of_query is None or of_reference is None:
         return
-    if asked.build is None or known.build is None:
-        if asked.text != known.text:
+    if of_query.build is None or of_reference.build is None:
+        if of_query.text != of_reference.text:
             logg.warning(
-                f"The query's peaks are of the genome build {asked.text!r} ({asked.where}), the reference's of "
-                f"{known.text!r} ({known.where}). Not both are known here, so that the peaks decide whether they are "
-                "comparable. If they are of one build, write the same name to .uns['genome'] of both."
+                f"The query's peaks are of the genome build {of_query.text!r} ({of_query.where}), the reference's of "
+                f"{of_reference.text!r} ({of_reference.where}). Not both are known here, so that the peaks decide "
+                "whether they are comparable. If they are of one build, write the same name to .uns['genome'] of both."
             )
         return
-    if asked.build != known.build:
+    if of_query.build != of_reference.build:
         msg = (
-            f"The query's peaks are of the genome build {asked.text!r} ({asked.where}), the reference's of "
-            f"{known.text!r} ({known.where}); expected the same. To lift the query over, {_CHAIN}. If one of the names "
-            "is wrong, correct it."
+            f"The query's peaks are of the genome build {of_query.text!r} ({of_query.where}), the reference's of "
+            f"{of_reference.text!r} ({of_reference.where}); expected the same. To lift the query over, {_CHAIN}. If "
+            "one of the names is wrong, correct it."
         )
         raise NotComparableError(msg)
 
@@ -174,9 +178,9 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
 def _target_peaks(
     query: pd.DataFrame, reference: pd.DataFrame, min_overlap: float, mode: str, chains: Chains | None
 ) -> tuple[npt.NDArray[np.int64], dict[str, float], tuple[PeakPositions, PeakPositions] | None]:
-    """Return the index of the reference peak of each query peak, -1 for none, shape (query peaks,).
+    """Return the row of the reference peak of each query peak, -1 for none, shape (query peaks,).
 
-    If peaks were compared by position, also what is to be reported of that; and the positions, if they were read.
+    Also numbers for the report, if peaks were compared by position; and their positions, if these were read.
     """
     by_name = reference.index.get_indexer(query.index).astype(np.int64)
     n_shared = (by_name >= 0).sum()
@@ -220,7 +224,7 @@ def _target_peaks(
 
 
 def _positions(var: pd.DataFrame, what: str) -> PeakPositions:
-    """Return where the peaks of an object lie, and say what should be said of that."""
+    """Return the positions of an object's peaks; warn of those that cannot be read."""
     try:
         found = peak_positions(var)
     except ValueError as error:
@@ -231,9 +235,9 @@ def _positions(var: pd.DataFrame, what: str) -> PeakPositions:
     return found
 
 
-def _on_renaming(query: pd.DataFrame, asked: Intervals, known: Intervals) -> str | None:
-    """Return advice on contigs that go by other names in the query; None if a contig of both has one name."""
-    mine, others = (sorted(set(np.unique(side.chrom).tolist())) for side in (asked, known))
+def _on_renaming(query: pd.DataFrame, query_peaks: Intervals, reference_peaks: Intervals) -> str | None:
+    """Return advice if no contig of the query has a name that the reference knows; None if one has."""
+    mine, others = (sorted(set(np.unique(side.chrom).tolist())) for side in (query_peaks, reference_peaks))
     if {bare_contig(name) for name in mine} & {bare_contig(name) for name in others}:
         return None
     found = f"No contig of the query ({', '.join(mine[:3])}) has the name of one of the reference's "
@@ -251,7 +255,7 @@ def _on_renaming(query: pd.DataFrame, asked: Intervals, known: Intervals) -> str
 
 
 def _prefixes(mine: list[str], others: list[str]) -> tuple[str, str] | None:
-    """Return what names of contigs begin with in one list, and in the other, where they end alike; None if none do."""
+    """Return the prefixes by which names of contigs in two lists differ ("", "chr"); None if no two names end alike."""
     for name in mine:
         for other in others:
             short, long = sorted((name.lower(), other.lower()), key=len)

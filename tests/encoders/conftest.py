@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from scllmda.checkpoints import published_names
 from scllmda.encoders import _dnabert2, _nucleotide_transformer
-from scllmda.encoders._checkpoint import published_names
 from scllmda.nn import MosaicBert, NucleotideTransformer
 
 SIZES = {"hidden_size": 24, "n_layers": 2, "n_heads": 6, "intermediate_size": 32, "layer_norm_eps": 1e-12}

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from scllmda import _logging as logg
-from scllmda.encoders import KmerEncoder, RandomEncoder
-from scllmda.encoders._cache import VectorCache, sequence_keys
-from scllmda.encoders._encode import encode_sequences
+from scllmda.encoders import KmerEncoder, RandomEncoder, VectorCache, encode_sequences
+from scllmda.encoders._cache import sequence_keys
 
 
 class Fussy:
@@ -62,8 +61,7 @@ def files(cache_dir: Path, suffix: str = "shard") -> list[Path]:
 def started(code: str, *arguments: Path | str) -> subprocess.Popen[bytes]:
     """Start a process that knows what this file defines above."""
     imports = "from __future__ import annotations\nimport sys, time\nfrom pathlib import Path\nfrom zlib import crc32\n"
-    imports += "import numpy as np\nfrom scllmda.encoders._cache import VectorCache\n"
-    imports += "from scllmda.encoders._encode import encode_sequences\n"
+    imports += "import numpy as np\nfrom scllmda.encoders import VectorCache, encode_sequences\n"
     defined = "\n".join(inspect.getsource(thing) for thing in (Fussy, random_sequences, encode))
     script = f"{imports}SHARD = {SHARD}\n{defined}\n{code}"
     return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)])

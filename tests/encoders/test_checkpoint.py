@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from scllmda.checkpoints import find_checkpoint
 from scllmda.encoders import Dnabert2Encoder
-from scllmda.encoders._checkpoint import find_checkpoint
 
 WORD = "bert.embeddings.word_embeddings.weight"
 SEQUENCES = ["ACGTACGTTGCA", "GGGTT"]
@@ -135,13 +135,14 @@ def encode_in_a_fresh_process(code: str, cache: Path) -> subprocess.CompletedPro
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_unreachable_hub(tmp_path: Path) -> None:
-    done = encode_in_a_fresh_process("import scllmda as sl; sl.encoders.get('dnabert2')", tmp_path)
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(
-        "FileNotFoundError: Could not get config.json of 'zhihan1996/DNABERT-2-117M' (revision 7bce263"
+def test_unreachable_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FileNotFoundError, match=r"pass source= a local folder") as caught:
+        Dnabert2Encoder()
+    assert str(caught.value).startswith(
+        "Could not get config.json of 'zhihan1996/DNABERT-2-117M' (revision 7bce263b15377fc15361f52cfab88f8b586abda0)"
     )
-    assert "pass source= a local folder" in last
 
 
 def test_neither_folder_nor_hub_id(tmp_path: Path) -> None:

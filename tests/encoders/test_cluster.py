@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scllmda.encoders import KmerEncoder, PeakEncoder
-from scllmda.encoders._cache import VectorCache
-from scllmda.encoders._encode import encode_sequences
+from scllmda.encoders import KmerEncoder, PeakEncoder, VectorCache, encode_sequences
 
 distributed = pytest.importorskip("distributed")
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from scllmda.checkpoints import find_checkpoint
 from scllmda.encoders import Dnabert2Encoder, NucleotideTransformerEncoder
-from scllmda.encoders._checkpoint import find_checkpoint
 from scllmda.encoders._nucleotide_transformer import load_nucleotide_transformer
 
 KINDS = ["dnabert2", "v1", "v2"]
@@ -117,7 +117,6 @@ def test_heads_that_do_not_divide_the_width(folder_of: Callable[[str], Path], ki
         ("intermediate_size", 31),
         ("num_hidden_layers", 1),
         ("num_hidden_layers", 3),
-        ("num_hidden_layers", 1024),
     ],
 )
 def test_sizes_that_contradict_the_weights(folder_of: Callable[[str], Path], kind: str, key: str, value: int) -> None:
@@ -126,6 +125,11 @@ def test_sizes_that_contradict_the_weights(folder_of: Callable[[str], Path], kin
     message = refused(kind, folder, "config.json")
     assert str(folder / "model.safetensors") in message
     assert "are not those of this network" in message
+
+
+def test_the_largest_number_of_layers_contradicts_the_weights_at_once(dnabert2_folder: Path) -> None:
+    change_config(dnabert2_folder, num_hidden_layers=1024)
+    assert "are not those of this network" in refused("dnabert2", dnabert2_folder, "config.json")
 
 
 @pytest.mark.parametrize("kind", KINDS)

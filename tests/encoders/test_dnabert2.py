@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch.nn.functional import gelu, layer_norm, linear
 
 from scllmda import encoders
+from scllmda.checkpoints import Checkpoint, find_checkpoint
 from scllmda.encoders import Dnabert2Encoder
-from scllmda.encoders._checkpoint import Checkpoint, _Folder, find_checkpoint
 from scllmda.encoders._dnabert2 import byte_pair_tokens, clean, load_mosaic_bert, read_tokenizer
 from scllmda.encoders._neural import pool
 from scllmda.nn._mosaic_bert import alibi_bias, alibi_slopes
@@ -82,7 +82,7 @@ def test_golden_from_sequence_to_vector(golden: Path, recorded: dict[str, torch.
 @pytest.mark.parametrize("folder", ["dnabert2_tiny", "dnabert2_tokenizer"])
 def test_golden_token_ids(shared_golden: Path, folder: str) -> None:
     file = shared_golden / folder / "tokenizer.json"
-    tokenizer = read_tokenizer(Checkpoint({"tokenizer.json": file}, _Folder(file.parent)))
+    tokenizer = read_tokenizer(file)
     examples = json.loads((file.parent / "tokenizer_examples.json").read_text())["examples"]
     examples = [example for example in examples if set(example["sequence"]) <= set("ACGT")]
     tokens = byte_pair_tokens(tokenizer)([example["sequence"] for example in examples])

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch.nn.functional import gelu, layer_norm, linear
 
 from scllmda import encoders
+from scllmda.checkpoints import Checkpoint, find_checkpoint
 from scllmda.encoders import NucleotideTransformerEncoder, _neural, _nucleotide_transformer
-from scllmda.encoders._checkpoint import Checkpoint, find_checkpoint
 from scllmda.encoders._neural import Tokens, pool
 from scllmda.encoders._nucleotide_transformer import load_nucleotide_transformer
 from scllmda.encoders._six_mers import six_mer_tokens

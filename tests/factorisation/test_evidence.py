@@ -44,7 +44,7 @@ def test_own_pull_by_a_linear_system_per_peak(X: sp.csr_matrix, fitted: Factoris
         precision = decoder.evidence[peak] * decoder.cell_gram + prior
         cells = X[:, peak].nonzero()[0]
         expected[cells] += np.linalg.solve(precision, fitted.cells[cells].T).T
-    np.testing.assert_allclose(decoder.pull_of_itself(X, fitted.cells), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(decoder.pull_of_own_counts(X, fitted.cells), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_without_its_own_pull_a_cell_is_where_it_would_be_as_a_new_one() -> None:
@@ -87,7 +87,7 @@ def test_evidence_adds_up(X: sp.csr_matrix, fitted: Factorisation) -> None:
 
 def test_unfitted_peaks_pull_no_cell_to_themselves(X: sp.csr_matrix, fitted: Factorisation) -> None:
     decoder = replace(fitted.decoder, evidence=np.zeros(N_PEAKS, dtype=np.float32))
-    assert not decoder.pull_of_itself(X, fitted.cells).any()
+    assert not decoder.pull_of_own_counts(X, fitted.cells).any()
     found = evidence(InMemory(X), decoder, fitted.cells)
     np.testing.assert_allclose(found.pull, CellMapper(decoder, decoder.rate).evidence(X)[0], rtol=1e-5, atol=1e-5)
 

@@ -69,5 +69,5 @@ def test_errors(query: AnnData) -> None:
 def test_methods_lists_what_annotate_takes() -> None:
     table = sl.get.methods()
     assert {"robust", "scllmda"} <= set(table.index)
-    assert table.columns.tolist() == ["description", "citation", "recipe"]
+    assert table.columns.tolist() == ["description", "reads", "citation", "recipe"]
     assert "n_epochs=55" in table.loc["scllmda", "recipe"]

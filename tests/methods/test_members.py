@@ -13,7 +13,7 @@ from sklearn.naive_bayes import MultinomialNB
 from scllmda.factorisation import InMemory, evidence, fit, margins
 from scllmda.graphs import nearest_graph
 from scllmda.methods import _members
-from scllmda.methods._members import Seen, by_cells_alone, by_pooled_cells, by_profiles
+from scllmda.methods._members import DomainCells, by_cells_alone, by_pooled_cells, by_profiles
 
 N_CELLS, N_PEAKS = 90, 60
 
@@ -31,21 +31,21 @@ def X(truth: np.ndarray) -> sp.csr_matrix:
 
 
 @pytest.fixture(scope="module")
-def seen(X: sp.csr_matrix) -> Seen:
+def seen(X: sp.csr_matrix) -> DomainCells:
     counts = InMemory(X)
     fitted = fit(counts, margins(counts), 8, rng=np.random.default_rng(0))
     found = evidence(counts, fitted.decoder, fitted.cells)
     axes = np.eye(found.cells.shape[1])
-    return Seen(found.cells, found, nearest_graph(found.cells, 5), axes, found.cells, (5, 12))
+    return DomainCells(found.cells, found, nearest_graph(found.cells, 5), axes, found.cells, (5, 12))
 
 
-def part(seen: Seen, cells: np.ndarray) -> Seen:
+def part(seen: DomainCells, cells: np.ndarray) -> DomainCells:
     assert seen.evidence is not None
     graph = nearest_graph(seen.alone[cells], 5)
-    return Seen(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.sizes)
+    return DomainCells(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.sizes)
 
 
-def test_pooled_cells_are_sums_with_their_neighbors(seen: Seen, X: sp.csr_matrix) -> None:
+def test_pooled_cells_are_sums_with_their_neighbors(seen: DomainCells, X: sp.csr_matrix) -> None:
     assert seen.evidence is not None
     mapper = seen.evidence.mapper
     for found, size in zip(seen.pooled, seen.sizes, strict=True):
@@ -65,7 +65,7 @@ def test_pooled_cells_are_sums_with_their_neighbors(seen: Seen, X: sp.csr_matrix
 
 @pytest.mark.parametrize("prior_weight", [1.0, 0.6, 0.0])
 def test_profiles_are_naive_bayes_on_summed_counts(
-    seen: Seen, X: sp.csr_matrix, truth: np.ndarray, prior_weight: float
+    seen: DomainCells, X: sp.csr_matrix, truth: np.ndarray, prior_weight: float
 ) -> None:
     known, new = np.arange(0, 60), np.arange(60, N_CELLS)
     labels = np.where(np.arange(60) < 50, truth[:60], 0)
@@ -81,7 +81,7 @@ def test_profiles_are_naive_bayes_on_summed_counts(
     np.testing.assert_allclose(found, log_softmax(scores, axis=1), atol=1e-4)
 
 
-def test_pooled_regressions_learn_at_all_resolutions(seen: Seen, truth: np.ndarray) -> None:
+def test_pooled_regressions_learn_at_all_resolutions(seen: DomainCells, truth: np.ndarray) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     labels = truth[:60]
     found = by_pooled_cells(known, labels, new, 3, C=0.25, balance=0.4)
@@ -94,7 +94,7 @@ def test_pooled_regressions_learn_at_all_resolutions(seen: Seen, truth: np.ndarr
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
 
 
-def test_of_many_rows_a_part_is_looked_at(seen: Seen, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_rows_a_part_is_looked_at(seen: DomainCells, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     looked_at = []
     regress = _members.logistic_posteriors
@@ -109,6 +109,6 @@ def test_of_many_rows_a_part_is_looked_at(seen: Seen, truth: np.ndarray, monkeyp
         np.testing.assert_array_equal(found, by_pooled_cells(known, truth[:60], new, 3, C=0.25, balance=0.4))
 
 
-def test_a_class_without_cells_is_next_to_impossible(seen: Seen, truth: np.ndarray) -> None:
+def test_a_class_without_cells_is_next_to_impossible(seen: DomainCells, truth: np.ndarray) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     assert np.exp(by_profiles(known, truth[:60], new, 5, prior_weight=0.6))[:, 3:].max() < 1e-3

@@ -4,10 +4,18 @@ from dataclasses import FrozenInstanceError, is_dataclass
 
 import pytest
 
-from scllmda.methods import METHODS, RobustRecipe, ScllmdaRecipe, get, make_recipe, table
+from scllmda.methods import METHODS, RobustRecipe, get, make_recipe, table
+from scllmda.methods.scllmda import ScllmdaRecipe
 
 # Liu et al. 2026, PLoS Comput Biol 22(4):e1014226.
 PUBLISHED = [
+    ("cells", "network", "paper, first stage"),
+    ("cell_hidden", (512, 256, 128), "paper, first stage"),
+    ("cell_dropout", 0.3, "released code"),
+    ("cell_lr", 1e-3, "paper, first stage"),
+    ("cell_batch_size", 1024, "released code"),
+    ("cell_epochs", 400, "paper, first stage"),
+    ("min_open", 0.01, "released code"),
     ("n_hidden", 100, "paper, GCN architecture 100-16"),
     ("n_out", 16, "paper, GCN architecture 100-16"),
     ("n_discriminator", 40, "released code"),
@@ -70,6 +78,6 @@ def test_table_has_a_row_per_method() -> None:
     methods = table()
     assert list(methods.index) == list(METHODS)
     assert methods.index.name == "method"
-    assert list(methods.columns) == ["description", "citation", "recipe"]
+    assert list(methods.columns) == ["description", "reads", "citation", "recipe"]
     for name, value, _ in PUBLISHED:
         assert f"{name}={value}" in methods.loc["scllmda", "recipe"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.methods._tasks import annotate_in_space
 
 from scllmda.calibration import NoveltyRecipe
-from scllmda.methods import Annotation, Cells, annotate_cells
+from scllmda.methods import Annotation
 
 N_NEIGHBORS = 10
 
@@ -22,18 +23,7 @@ def make_cells(n_query: int = 150) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(X: np.ndarray, labels: np.ndarray, **options: Any) -> Annotation:
-    return annotate_cells(
-        Cells(X),
-        labels,
-        3,
-        method="robust",
-        recipe=None,
-        n_neighbors=N_NEIGHBORS,
-        batch=None,
-        rng=np.random.default_rng(0),
-        device="cpu",
-        **{"max_false_rejection": 0.02, **options},
-    )
+    return annotate_in_space(X, labels, 3, n_neighbors=N_NEIGHBORS, **{"max_false_rejection": 0.02, **options})
 
 
 def nearest(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData, read_h5mu
@@ -27,6 +28,7 @@ from tests._objects import (
 )
 
 import scllmda as sl
+from scllmda.tl._clusters import leiden
 from scllmda.tl._sequences import Sequences
 
 QUICK_SCLLMDA = {"method": "scllmda", "recipe": {"n_epochs": 3}}
@@ -723,6 +725,50 @@ class TestMajorityVoting:
         assert (found.obs["scllmda"][~query].astype(str) == adata.obs["cell_type"][~query].astype(str)).all()
         assert found.obs["scllmda"].iloc[-1] == "Unassigned"
         assert len(found.obs["scllmda"][query].iloc[:-1].unique()) == 1
+
+    def test_true_finds_clusters_of_the_query_s_own_graph(
+        self, expected: AnnData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("igraph")
+
+        def one_cluster(graph: sp.csr_matrix) -> np.ndarray:
+            assert graph.shape == (100, 100)
+            assert graph.nnz == expected.obsp["scllmda_connectivities"].nnz
+            return np.full(100, "0", dtype=object)
+
+        monkeypatch.setattr("scllmda.tl._label_cells.leiden", one_cluster)
+        reference, query = pair()
+        found = annotated(query, reference, majority_voting=True)
+        assert found.uns["scllmda"]["params"]["majority_voting"]
+        assert set(found.obs["scllmda"]) == {expected.obs["scllmda"].value_counts().index[0]}
+        for column in ("scllmda_raw", "scllmda_score", "scllmda_novelty"):
+            pd.testing.assert_series_equal(found.obs[column], expected.obs[column])
+
+    def test_leiden_is_scanpy_s_at_celltypist_s_resolution(self, expected: AnnData) -> None:
+        pytest.importorskip("igraph")
+        graph = expected.obsp["scllmda_connectivities"]
+        scratch = AnnData(obs=pd.DataFrame(index=expected.obs_names))
+        options = {"flavor": "igraph", "directed": False, "n_iterations": 2, "random_state": 0}
+        sc.tl.leiden(scratch, resolution=5, adjacency=graph, **options)
+        np.testing.assert_array_equal(leiden(graph), scratch.obs["leiden"].astype(str))
+
+    def test_clusters_follow_cells_whose_order_changes(self) -> None:
+        pytest.importorskip("igraph")
+        reference, query = pair()
+        order = np.random.default_rng(0).permutation(query.n_obs)
+        first = annotated(query, reference, majority_voting=True)
+        other = annotated(query[order].copy(), reference, majority_voting=True)
+        assert (other.obs["scllmda"][query.obs_names].astype(str) == first.obs["scllmda"].astype(str)).all()
+
+    def test_false_is_no_vote(self, expected: AnnData) -> None:
+        reference, query = pair()
+        assert_same_annotation(annotated(query, reference, majority_voting=False), expected)
+
+    def test_clusters_need_igraph(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("scllmda.tl._clusters.find_spec", lambda _: None)
+        reference, query = pair()
+        with pytest.raises(ImportError, match=r"needs igraph. Install it: pip install 'scllmda\[leiden\]'"):
+            annotated(query, reference, majority_voting=True)
 
     def test_no_such_column(self) -> None:
         reference, query = pair()

@@ -16,7 +16,7 @@ import scllmda as sl
 
 DECODER = {"params", "cell_covariance", "peak_covariance", "cell_gram"}
 SLOTS = {("obsm", "X_scllmda"), ("varm", "X_scllmda"), ("var", "X_scllmda_rate"), ("uns", "X_scllmda")}
-PUBLISHED = {"recipe": "published", "n_epochs": 3}
+PUBLISHED = {"model": "scllmda", "n_epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ class TestDefaultRecipe:
             assert uns[name].shape == (16, 16)
             np.testing.assert_allclose(uns[name], uns[name].T, atol=1e-6 * np.abs(uns[name]).max())
             assert np.linalg.eigvalsh(uns[name]).min() > -1e-6 * np.abs(uns[name]).max()
-        assert (uns["params"]["n_latent"], uns["params"]["recipe"]) == (16, "default")
+        assert (uns["params"]["n_latent"], uns["params"]["model"]) == (16, "factorisation")
 
     def test_loadings_are_orthonormal_under_the_base_rates(self, with_peaks: AnnData) -> None:
         adata = embedded(with_peaks)
@@ -253,8 +253,8 @@ class TestPublishedRecipe:
         assert adata.varm["X_scllmda"].shape == (800, 16)
         uns = adata.uns["X_scllmda"]
         assert set(uns) == {"params", "history"}
-        loss = uns["history"]["loss"]
-        assert len(loss) == uns["params"]["n_epochs"] == 3
+        loss = uns["history"]["cell_loss"]
+        assert len(loss) == uns["params"]["recipe"]["cell_epochs"] == 3
         assert loss[-1] < loss[0]
 
     def test_same_seed_same_bytes_and_no_global_state(self, with_peaks: AnnData) -> None:
@@ -274,13 +274,16 @@ class TestPublishedRecipe:
         W = embedded(adata, **PUBLISHED).obsm["X_scllmda"]
         assert np.flatnonzero(~W.any(axis=1)).tolist() == [4]
 
-    def test_needs_the_embedding_of_every_peak(self, with_peaks: AnnData) -> None:
-        with pytest.raises(ValueError, match=r"recipe='published' learns.*embed_peaks"):
+    def test_needs_peak_embeddings(self, with_peaks: AnnData) -> None:
+        with pytest.raises(ValueError, match=r"model='scllmda' learns.*embed_peaks"):
             embedded(pair()[0], **PUBLISHED)
+
+    def test_peaks_without_a_known_base_have_no_place(self, with_peaks: AnnData) -> None:
         adata = with_peaks.copy()
         adata.var.iloc[0, adata.var.columns.get_loc("sequence")] = "NN"
-        with pytest.raises(ValueError, match="needs the embedding of every peak"):
-            embedded(adata, **PUBLISHED)
+        peaks = embedded(adata, **PUBLISHED).varm["X_scllmda"]
+        assert not peaks[0].any()
+        assert peaks[1:].any(axis=1).all()
 
 
 class TestPeakEmbeddings:
@@ -322,7 +325,7 @@ class TestPeakEmbeddings:
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"recipe": "publishd"}, ValueError, r"Unknown recipe 'publishd'; expected one of \['default', 'published'\]"),
+        ({"model": "scllmd"}, ValueError, r"Unknown model 'scllmd'; expected one of \['factorisation', 'scllmda'"),
         (
             {"likelihood": "gauss"},
             ValueError,

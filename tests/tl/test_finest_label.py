@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 
 import scllmda as sl
-from scllmda.tl._annotation_slots import _finest
+from scllmda.methods import finest_label
 
 TWO = np.array([["T", "T", "B"], ["CD4 T", "CD8 T", "Plasma"]], dtype=object)
 THREE = np.array(
@@ -34,7 +34,7 @@ THREE = np.array(
     ],
 )
 def test_of_two_levels(proba: list[float], least: float, label: str) -> None:
-    assert _finest(np.array([proba]), TWO, least).tolist() == [label]
+    assert finest_label(np.array([proba]), TWO, least).tolist() == [label]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_of_two_levels(proba: list[float], least: float, label: str) -> None:
     ],
 )
 def test_of_three_levels(proba: list[float], least: float, label: str) -> None:
-    assert _finest(np.array([proba]), THREE, least).tolist() == [label]
+    assert finest_label(np.array([proba]), THREE, least).tolist() == [label]
 
 
 def test_cells_of_an_annotation() -> None:

@@ -37,6 +37,8 @@ def test_exactly_the_slots_of_the_contract_are_added(embedded: AnnData, key: str
     assert set(uns) == {"params", "classes", "history", "coverage", "reference"}
     assert uns["params"]["use_rep"] == "X_scllmda"
     assert uns["coverage"] == {"n_cells_without_peaks": 0}
+    named = set(uns["reference"].pop("contradicted"))
+    assert named < set(adata.obs_names[:150])
     assert uns["reference"] == {"n_cells": 150, "labels_key": "cell_type"}
 
 

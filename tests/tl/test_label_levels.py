@@ -107,7 +107,7 @@ def test_files_and_figures(objects: tuple[AnnData, AnnData], tmp_path: Path, *, 
     assert list(again.uns["scllmda"]["params"]["labels_key"]) == LEVELS
     for figure in (
         sl.pl.transfer_umap(again, return_fig=True),
-        sl.pl.confusion(again, truth="cell_type", return_fig=True),
+        sl.pl.confusion(again, truth="truth" if one_object else "cell_type", return_fig=True),
     ):
         shown = {text.get_text() for ax in figure.axes for text in [*ax.get_xticklabels(), *ax.texts]}
         legends = {text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()}

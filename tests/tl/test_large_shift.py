@@ -12,8 +12,8 @@ from tests._objects import pair
 
 import scllmda as sl
 from scllmda import _logging
-from scllmda.calibration import NoveltyRecipe
 from scllmda.tl._annotation_report import warn_of_shift
+from scllmda.tl._choices import Choices
 
 
 @pytest.fixture
@@ -67,7 +67,19 @@ def test_a_user_may_say_what_is_far(warned: list[str]) -> None:
     ("shift", "is_warned_of"), [(1.0, False), (1.9, False), (2.0, False), (2.1, True), (3.0, True), (150.0, True)]
 )
 def test_twice_as_far_is_far(warned: list[str], shift: float, *, is_warned_of: bool, rejects: bool) -> None:
-    warn_of_shift(shift, 100, "scllmda", rejects=rejects, large_shift=NoveltyRecipe().large_shift)
+    choices = Choices.checked(
+        "robust",
+        None,
+        None,
+        n_neighbors=15,
+        max_false_rejection=0.01 if rejects else None,
+        min_probability=0.5,
+        majority_voting=None,
+        key_added="scllmda",
+        device="cpu",
+        rng=0,
+    )
+    warn_of_shift(shift, 100, choices)
     assert bool(warned) == is_warned_of
     if is_warned_of:
         assert f"{shift:.1f} times as far" in warned[0]

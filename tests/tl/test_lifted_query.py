@@ -13,7 +13,6 @@ from tests._objects import annotated, assert_same_annotation
 
 import scllmda as sl
 from scllmda.encoders import KmerEncoder
-from scllmda.tl._cell_space import sequences_of_query
 from scllmda.tl._sequences import Sequences
 
 AWAY = 7000
@@ -127,8 +126,8 @@ def test_sequences_that_the_query_brings_are_read(
 def test_a_genome_is_of_the_reference_s_build() -> None:
     sequences = Sequences(KmerEncoder(), "hg38.fa")
     bare = AnnData(var=pd.DataFrame(index=["chr1:0-500"]))
-    assert sequences_of_query(sequences, lifted=False).known(bare)
-    lifted = sequences_of_query(sequences, lifted=True)
+    assert sequences.of_query(lifted=False).known(bare)
+    lifted = sequences.of_query(lifted=True)
     assert not lifted.known(bare)
     assert lifted.embed(bare) == (None, "none")
     assert (lifted.genome, lifted.encoder) == (None, sequences.encoder)

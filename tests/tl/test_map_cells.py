@@ -402,7 +402,7 @@ class TestErrors:
     def test_published_recipe(self) -> None:
         reference, query = pair(sequence=True)
         sl.tl.embed_peaks(reference)
-        sl.tl.cell_embeddings(reference, recipe="published", n_epochs=1, n_latent=4)
+        sl.tl.cell_embeddings(reference, model="scllmda", n_epochs=1, n_latent=4)
         self.check(query, reference, KeyError, "reference is not fitted.* a decoder")
 
     def test_subset_after_fitting(self, fitted: AnnData) -> None:

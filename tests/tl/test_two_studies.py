@@ -46,7 +46,7 @@ def space(query: AnnData, reference: AnnData) -> tuple[np.ndarray, Any, dict[str
     joint = joint_counts_of_two(query, reference, labeled, codes, (None, None), pairing, none_allowed=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(sl.encoders.get("kmer"))
-    found = space_of_two(query, reference, joint, sequences, None, lifted=False, n_latent=8, rng=rng)
+    found = space_of_two(query, reference, joint, sequences, of_query=sequences, n_latent=8, rng=rng)
     return found.cells.X[np.argsort(joint.order)], found.cells, dict(found.coverage)
 
 

@@ -7,7 +7,10 @@ Float = NDArray[np.floating]
 
 
 def scale(proba: Float, temperature: float) -> Float:
-    """Return softmax(log(proba) / temperature), row by row (Guo et al. 2017)."""
+    """Return softmax(log(proba) / temperature), row by row (Guo et al. 2017).
+
+    Temperatures above 1 make probabilities less certain, those below 1 more.
+    """
     logits = np.log(np.clip(proba, 1e-12, None)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     scaled = np.exp(logits)
@@ -15,14 +18,17 @@ def scale(proba: Float, temperature: float) -> Float:
 
 
 def fit_temperature(proba: Float, labels: NDArray[np.integer]) -> float:
-    """Return the temperature (0.1-10) of least log loss on held-out cells.
+    """Return the temperature with which held-out cells have the least log loss, between 0.1 and 10.
+
+    It was .74 to .84 on bone marrow and cortex, .3 to .6 on simulated cells and between studies, and .1 on four cell
+    lines, whose held-out cells are all right, so that only the lower bound keeps some doubt.
 
     Parameters
     ----------
     proba
-        (n_cells, n_classes) held-out probabilities.
+        (n_cells, n_classes) predicted probabilities of cells that were held out.
     labels
-        (n_cells,) codes of the known classes.
+        (n_cells,) codes of the true classes.
     """
     from scipy.optimize import minimize_scalar
 

@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHROMOSOME_SHARES = (0.5, 0.3, 0.2)
-GC_MEAN, GC_SD = 0.45, 0.08  # of places where peaks may be
-GC_BETWEEN = 0.65  # of the same between these places: 84 % of peaks are richer than the 10 kb around, as in human
-MOTIF_LENGTHS = (8, 12)  # bp
-MOTIF_CONCENTRATION = 0.05  # of the Dirichlet law of each position; lower is more informative
-MOTIF_SITE = 16  # bp in which at most one motif instance lies
+"""Share of the places that lies on each chromosome."""
+GC_MEAN, GC_SD = 0.45, 0.08
+"""Mean and standard deviation of the GC content of places where peaks may be."""
+GC_BETWEEN = 0.65
+"""Factor by which the GC content is lower between these places. With it 84 % of the peaks are richer in G and C than
+the 10 kb around them, as in the human genome."""
+MOTIF_LENGTHS = (8, 12)
+"""Shortest and longest motif in bp."""
+MOTIF_CONCENTRATION = 0.05
+"""Concentration of the Dirichlet distribution of the bases at each position of a motif; the lower, the more one base
+prevails."""
+MOTIF_SITE = 16
+"""Width in bp of a site, which holds at most one motif instance."""
 INSTANCES_PER_PEAK = 5.0
-MIN_PEAK_WIDTH = 128  # bp: the core then has a site for INSTANCES_PER_PEAK and one more
+"""Mean number of motif instances per peak."""
+MIN_PEAK_WIDTH = 128
+"""Smallest width of a peak in bp; the part of it that lies in the peak on every platform then has six sites, one more
+than ``INSTANCES_PER_PEAK``."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +40,17 @@ class Genome:
     """Chromosomes laid end to end, and the places where peaks may be."""
 
     bases: str
+    """All chromosomes, one after the other."""
     chromosome_bounds: NDArray[np.int64]
-    """Where each chromosome begins in ``bases``, then where the last one ends."""
+    """Position in ``bases`` at which each chromosome begins, followed by the end of the last one."""
     place_starts: NDArray[np.int64]
-    """Where each place begins in ``bases``, ascending."""
+    """Position in ``bases`` at which each place begins, ascending."""
     peak_width: int
+    """Width of a place in bp."""
     instances: NDArray[np.int64]
-    """Motif instances planted, (places, motifs)."""
+    """Number of instances of each motif that were planted into each place, (places, motifs)."""
     motifs: NDArray[np.str_]
-    """Most probable bases of each motif."""
+    """The most probable base at each position of a motif, as a string per motif."""
 
     def chromosomes(self) -> dict[str, str]:
         bounds = self.chromosome_bounds
@@ -54,7 +67,7 @@ def random_genome(rng: np.random.Generator, n_places: int, peak_width: int, n_mo
     bounds = np.unique(np.concatenate([[0], ends[np.maximum(last_places, 1) - 1]]))
 
     gc = np.repeat(np.clip(rng.normal(GC_MEAN, GC_SD, n_places), 0.2, 0.8).astype(np.float32), stretch)
-    # What edges of peaks may reach is like the peak.
+    # Bases that a peak reaches on some platform have the GC content of the peak.
     reach = peak_width // 8
     at = np.arange(gc.size) - np.repeat(starts, stretch)
     gc[(at < -reach) | (at >= peak_width + reach)] *= GC_BETWEEN
@@ -99,7 +112,7 @@ def _random_motifs(rng: np.random.Generator, n_motifs: int) -> tuple[NDArray[np.
 
 
 def write_fasta(chromosomes: dict[str, str], path: Path, *, columns: int = 60) -> None:
-    """Write FASTA aside and rename, so that no one reads half a genome."""
+    """Write a FASTA into a temporary file and rename it, so that no other process reads half a genome."""
     lines = [
         line
         for name, bases in chromosomes.items()

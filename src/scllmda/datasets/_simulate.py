@@ -23,49 +23,68 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Neighbors (0 and 1, 2 and 3, …) share a lineage.
 CELL_TYPES = (
     *("CD4 T", "CD8 T", "B", "Plasma", "CD14 Mono", "CD16 Mono", "NK", "ILC", "cDC", "pDC", "HSC", "CMP"),
     *("Erythroblast", "Megakaryocyte", "Neutrophil", "Eosinophil", "Basophil", "Mast", "Fibroblast", "Endothelial"),
 )
+"""Names of the cell types. Pairs (0 and 1, 2 and 3, …) share a lineage."""
 
+# These constants define the simulated world; they are choices, not estimates. `simulate` says how well labels can be
+# told in it.
 MOTIFS_PER_LINEAGE = 4
 MOTIFS_PER_TYPE = 3
-LINEAGE_ACTIVITY = 1.2  # log-odds per motif instance, as all activities
+"""Number of motifs that a lineage, and a type beyond its lineage, responds to."""
+LINEAGE_ACTIVITY = 1.2
 TYPE_ACTIVITY = 0.8
-BASE_MEAN, BASE_SD = -2.5, 1.0  # log-odds
-PROPORTION_SD = 0.3  # log-odds
-LIBRARY_SD = 0.4  # natural log
+"""Log-odds that an instance of such a motif adds to the openness of a peak, for a lineage and for a type."""
+BASE_MEAN, BASE_SD = -2.5, 1.0
+"""Mean and standard deviation of the base rates of peaks in log-odds."""
+PROPORTION_SD = 0.3
+"""Standard deviation of the log proportions of the cell types."""
+LIBRARY_SD = 0.4
+"""Standard deviation of the natural log of library sizes within a donor. It is .52 to .61 for donors of bone marrow
+(10x) and libraries of cortex (SNARE-seq) with all types together."""
 
-# What shift=1 does to the query, in natural log units unless said otherwise.
+# The constants below are what shift=1 does to the query, in natural log units unless said otherwise.
 DEPTH_LOSS = 0.5
+"""Loss of log depth."""
 LIBRARY_SD_GAIN = 0.05
+"""Increase of the standard deviation of log library sizes."""
 CAPTURE_BIAS_SD = 0.2
+"""Standard deviation of the log rates of peaks between platforms that has no known cause."""
 GC_BIAS_SD = 0.1
+"""Change of the log rate of a peak per standard deviation of its GC content."""
 DONOR_BIAS_SD = 0.1
+"""Standard deviation of the log rates of peaks between donors."""
 PROPORTION_SHIFT_SD = 0.4
-EDGE_JITTER = 20  # bp
+"""Standard deviation of the change of the log proportions of cell types."""
+EDGE_JITTER = 20
+"""Largest distance in bp by which the edges of a peak move."""
 
-GENE_SPACING = 20_000  # bp from one transcription start to the next
-PROMOTER = (-1000, 100)  # bp from the transcription start, as Cell Ranger ATAC has it
+GENE_SPACING = 20_000
+"""Distance in bp from one transcription start to the next."""
+PROMOTER = (-1000, 100)
+"""Distances in bp from the transcription start within which a peak is a promoter, as in Cell Ranger ATAC."""
 
 
 @dataclass(frozen=True)
 class _Platform:
-    """How one experiment sees the genome."""
+    """The technical properties of one experiment."""
 
     name: str
+    """Either "reference" or "query"."""
     donors: tuple[str, ...]
+    """Names of the donors."""
     depth: float
     """Median counts per cell and peak."""
     depth_sd: float
-    """Of the natural log of the library size."""
+    """Standard deviation of the natural log of the library size."""
     log_proportions: NDArray[np.float64]
-    """Of the cell types, up to a constant."""
+    """Log proportions of the cell types, up to a constant."""
     bias_sd: tuple[float, float, float]
-    """Of the natural log of the rates: by capture, by GC content, by donor."""
+    """Standard deviations of the natural log of the rates of peaks: by capture, by GC content, by donor."""
     jitter: int
-    """Largest distance in bp of a peak's edge from its place."""
+    """Largest distance in bp of an edge of a peak from the edge of its place."""
 
 
 @checked

@@ -6,14 +6,18 @@ Does not belong here: AnnData, slots, FASTA files, and imports of heavy librarie
 
 from __future__ import annotations
 
+from ._cache import VectorCache as VectorCache
 from ._cnn import CnnEncoder
 from ._dnabert2 import Dnabert2Encoder
+from ._encode import encode_sequences as encode_sequences
 from ._kmer import KmerEncoder
 from ._nucleotide_transformer import NucleotideTransformerEncoder
 from ._protocol import FittableEncoder, PeakEncoder, needs_fit
 from ._random import RandomEncoder
 from ._registry import get, table
+from ._transformers import TransformersEncoder
 
+# Public. VectorCache and encode_sequences are for the rooms above: tl.embed_peaks offers what they do.
 __all__ = [
     "CnnEncoder",
     "Dnabert2Encoder",
@@ -22,6 +26,7 @@ __all__ = [
     "NucleotideTransformerEncoder",
     "PeakEncoder",
     "RandomEncoder",
+    "TransformersEncoder",
     "get",
     "needs_fit",
     "table",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from ._checkpoint import Checkpoint, find_checkpoint, load_network
+from .. import checkpoints
+from ..checkpoints import Checkpoint, find_checkpoint, load_network, refuse_tokenizer, special_ids
 from ._neural import NeuralEncoder, Tokens, check_options
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ class Dnabert2Encoder(NeuralEncoder):
             revision = revision or HUB_REVISION
         checkpoint = find_checkpoint(source or HUB_ID, revision=revision, files=("config.json", "tokenizer.json"))
         n_known = checkpoint.sizes(SIZES)["vocab_size"]
-        tokenizer = read_tokenizer(checkpoint)
+        tokenizer = read_tokenizer(checkpoint.files["tokenizer.json"])
         _require_known_ids(tokenizer, n_known, checkpoint)
-        special = _special_ids(tokenizer)
+        special = special_ids(tokenizer)
         network = load_mosaic_bert(checkpoint)
         super().__init__(
             network,
@@ -149,38 +150,22 @@ def load_mosaic_bert(checkpoint: Checkpoint) -> MosaicBert:
     return load_network(lambda: MosaicBert(**sizes), checkpoint, modules=MODULES, ignored=IGNORED, tried=[0])
 
 
-def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """Return the tokenizer of a checkpoint.
+def read_tokenizer(file: Path) -> Tokenizer:
+    """Return the tokenizer of a checkpoint, given its ``tokenizer.json``.
 
     Raises
     ------
     ValueError
         It cannot be read, lacks one of the special tokens [CLS], [SEP] and [PAD], or does not spell DNA.
     """
-    from tokenizers import Tokenizer
-
-    file = checkpoint.files["tokenizer.json"]
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        encodings = [tokenizer.encode(sequence) for sequence in _TRIED]
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # the library's own have no class, and those it does not foresee are no Exception
-        _refuse_tokenizer(file, f"cannot be used ({error})", "the file that the tokenizers library writes", error)
-    special = _special_ids(tokenizer)
+    tokenizer, encodings = checkpoints.read_tokenizer(file, tried=_TRIED, model="DNABERT-2")
+    special = special_ids(tokenizer)
     if lacking := set(_SPECIAL) - set(special):
-        _refuse_tokenizer(file, f"lacks the special tokens {sorted(lacking)}, found {sorted(special)}", "all of them")
+        _refuse(file, f"lacks the special tokens {sorted(lacking)}, found {sorted(special)}", "all of them")
     _require_byte_pairs(tokenizer, file)
     for sequence, encoding in zip(_TRIED, encodings, strict=True):
         _require_spelling(tokenizer, sequence, encoding, file)
     return tokenizer
-
-
-def _special_ids(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return the id of each token that stands for no bases."""
-    return {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
 def _require_byte_pairs(tokenizer: Tokenizer, file: Path) -> None:
@@ -189,12 +174,12 @@ def _require_byte_pairs(tokenizer: Tokenizer, file: Path) -> None:
 
     model = tokenizer.model
     if not isinstance(model, BPE):
-        _refuse_tokenizer(file, f"has a model of type {type(model).__name__}", "one of type BPE")
+        _refuse(file, f"has a model of type {type(model).__name__}", "one of type BPE")
     if model.dropout:
-        _refuse_tokenizer(file, f"leaves out merges at random, dropout={model.dropout}", "dropout null")
+        _refuse(file, f"leaves out merges at random, dropout={model.dropout}", "dropout null")
     ids = list(tokenizer.get_vocab().values())
     if len(set(ids)) < len(ids):
-        _refuse_tokenizer(file, f"has {len(ids)} tokens with {len(set(ids))} different ids", "an id for each token")
+        _refuse(file, f"has {len(ids)} tokens with {len(set(ids))} different ids", "an id for each token")
 
 
 def _require_spelling(tokenizer: Tokenizer, sequence: str, encoding: Encoding, file: Path) -> None:
@@ -202,9 +187,9 @@ def _require_spelling(tokenizer: Tokenizer, sequence: str, encoding: Encoding, f
     first, *spelling, last = encoding.tokens if len(encoding.tokens) > 1 else ("", "")
     spells = (first, "".join(spelling), last) == ("[CLS]", sequence, "[SEP]")
     known = [tokenizer.token_to_id(token) for token in encoding.tokens]
-    if not spells or encoding.ids != known or set(spelling) & set(_special_ids(tokenizer)):
+    if not spells or encoding.ids != known or set(spelling) & set(special_ids(tokenizer)):
         found = f"splits {sequence!r} into {encoding.tokens} with ids {encoding.ids}"
-        _refuse_tokenizer(file, found, "[CLS], tokens that spell the sequence, and [SEP], each with its own id")
+        _refuse(file, found, "[CLS], tokens that spell the sequence, and [SEP], each with its own id")
 
 
 def _require_known_ids(tokenizer: Tokenizer, n_known: int, checkpoint: Checkpoint) -> None:
@@ -213,12 +198,11 @@ def _require_known_ids(tokenizer: Tokenizer, n_known: int, checkpoint: Checkpoin
     if largest >= n_known:
         found = f"has the token {token!r} with id {largest}"
         expected = f"ids below {n_known}, the vocab_size of {checkpoint.files['config.json']}"
-        _refuse_tokenizer(checkpoint.files["tokenizer.json"], found, expected)
+        _refuse(checkpoint.files["tokenizer.json"], found, expected)
 
 
-def _refuse_tokenizer(file: Path, found: str, expected: str, error: BaseException | None = None) -> NoReturn:
-    msg = f"{file} {found}; expected {expected}. Pass source= a folder with the tokenizer.json of DNABERT-2."
-    raise ValueError(msg) from error
+def _refuse(file: Path, found: str, expected: str) -> NoReturn:
+    refuse_tokenizer(file, found, expected, model="DNABERT-2")
 
 
 def byte_pair_tokens(tokenizer: Tokenizer) -> Callable[[Sequence[str]], Tokens]:

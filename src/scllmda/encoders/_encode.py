@@ -28,6 +28,7 @@ from ._registry import get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -88,8 +89,7 @@ def encode_sequences(
 
     Examples
     --------
-    >>> from scllmda.encoders import KmerEncoder
-    >>> from scllmda.encoders._encode import encode_sequences
+    >>> from scllmda.encoders import KmerEncoder, encode_sequences
     >>> encode_sequences(KmerEncoder(k=1), ["AAAC", "aaac", "NN"]).round(2)
     array([[0.87, 0.5 , 0.25, 1.61],
            [0.87, 0.5 , 0.25, 1.61],
@@ -163,8 +163,7 @@ def _encode_on_cluster(
     batch_size: int | None,
 ) -> Encoded:
     """Yield shards and their vectors as the workers finish them."""
-    from distributed import as_completed
-
+    as_completed = _import_distributed().as_completed
     function: Callable[..., NDArray[np.float32]]
     how: Any
     if recipe is None:
@@ -188,6 +187,15 @@ def _encode_on_cluster(
     for future in finished:
         yield running.pop(future), future.result()
         submit()
+
+
+def _import_distributed() -> ModuleType:
+    try:
+        import distributed
+    except ImportError as error:
+        msg = "client= needs Dask's scheduler. Install it: pip install 'scllmda[dask]' (or distributed)."
+        raise ImportError(msg) from error
+    return distributed
 
 
 def _same(encoder: PeakEncoder) -> PeakEncoder:

@@ -55,6 +55,8 @@ class NeuralEncoder:
         Tokens that fill a batch, and tokens that stand for no bases.
     max_tokens
         Longer sequences lose what comes after, with a warning; None is no limit.
+    n_end_tokens
+        Tokens at the end of every sequence that stay when it is cut.
     pooling
         "mean" of all tokens, "mean_no_special" of those that stand for bases (zeros if there are none), "cls", the
         first token, or "max" of each dimension over all tokens.
@@ -92,6 +94,7 @@ class NeuralEncoder:
         pad_id: int,
         special_ids: Sequence[int],
         max_tokens: int | None = None,
+        n_end_tokens: int = 0,
         pooling: str = "mean",
         reverse_complement: bool = False,
         device: str = "auto",
@@ -105,6 +108,7 @@ class NeuralEncoder:
         self._pad_id = pad_id
         self._special_ids = list(special_ids)
         self._max_tokens = max_tokens
+        self._n_end_tokens = n_end_tokens
         self._pooling = pooling
         self._both_strands = reverse_complement
         self._device = device
@@ -190,7 +194,7 @@ class NeuralEncoder:
             "left out. Narrower windows around the summits keep what matters: sl.pp.peak_sequences(adata, genome, "
             "window=…)."
         )
-        return _truncate(tokens, self._max_tokens)
+        return _truncate(tokens, self._max_tokens, self._n_end_tokens)
 
     def _try_batch(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """Return the pooled vectors of one batch, (n, n_dims), or None if memory does not suffice."""
@@ -300,11 +304,13 @@ def _pad(tokens: Tokens, starts: np.ndarray, rows: np.ndarray, pad_id: int) -> t
     return ids, mask
 
 
-def _truncate(tokens: Tokens, n: int) -> Tokens:
-    """Return the first ``n`` tokens of each sequence."""
+def _truncate(tokens: Tokens, n: int, n_end: int) -> Tokens:
+    """Return ``n`` tokens of each longer sequence: its first ones, and the ``n_end`` at its end."""
     starts = np.cumsum(tokens.lengths) - tokens.lengths
     place = np.arange(tokens.ids.size) - np.repeat(starts, tokens.lengths)
-    return Tokens(tokens.ids[place < n], np.minimum(tokens.lengths, n))
+    length = np.repeat(tokens.lengths, tokens.lengths)
+    kept = (length <= n) | (place < n - n_end) | (place >= length - n_end)
+    return Tokens(tokens.ids[kept], np.minimum(tokens.lengths, n))
 
 
 def _halved(n_sequences: int, length: int, name: str) -> int:

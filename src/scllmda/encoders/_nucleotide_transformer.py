@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _logging as logg
-from ._checkpoint import Checkpoint, find_checkpoint, load_network, shortened
+from ..checkpoints import Checkpoint, find_checkpoint, load_network, shortened
 from ._neural import NeuralEncoder, check_options
 from ._six_mers import CLS, six_mer_tokens
 

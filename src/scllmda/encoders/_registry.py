@@ -15,6 +15,7 @@ from ._kmer import KmerEncoder
 from ._nucleotide_transformer import HUB_REVISIONS, NucleotideTransformerEncoder
 from ._protocol import PeakEncoder
 from ._random import RandomEncoder
+from ._transformers import TransformersEncoder
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ ENCODERS: dict[str, Entry] = {
         )
         for name in HUB_REVISIONS
     },
+    "transformers": Entry(
+        factory=TransformersEncoder,
+        description="any BERT, RoBERTa, ESM or ModernBERT of DNA that the classes of transformers load (source=)",
+        licence="that of the weights",
+        needs="source=: an id on the Hugging Face hub, or a local folder",
+        citation="Wolf et al. 2020, EMNLP (System Demonstrations), 38; and the model's own",
+        options=_WEIGHTS,
+    ),
 }
 
 _INERT: dict[str, tuple[str | None, ...]] = {

@@ -10,6 +10,7 @@ from ._chance import scramble
 from ._decoder import CellMapper, Decoder
 from ._evidence import Evidence, Thinned, chance_to_match, evidence
 from ._fit import Factorisation, fit
+from ._leading_axes import leading_axes
 from ._margins import Margins, margins, open_counts
 from ._sequence_prior import SequencePrior, tells_peaks_apart
 from ._threads import in_order
@@ -28,6 +29,7 @@ __all__ = [
     "evidence",
     "fit",
     "in_order",
+    "leading_axes",
     "margins",
     "open_counts",
     "scramble",

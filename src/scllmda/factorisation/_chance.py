@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 
 
 def scramble(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return keys so scrambled that they may pass for random: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    """Return a hash of each key, as good as a random number: the last step of SplitMix64 (Steele et al. 2014)."""
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return keys ^ (keys >> np.uint64(31))
 
 
 def with_chance(chance: float | NDArray[np.floating], keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return whether an event of a ``chance`` (0-1) takes place, for each scrambled key."""
+    """Return a random draw for each hashed key: True with probability ``chance`` (0-1), always the same for one key."""
     return keys.astype(np.float64) < chance * 2.0**64
 
 
 def normal(keys: NDArray[np.uint64], n_columns: int, seed: int) -> NDArray[np.float32]:
-    """Return (n_keys, n_columns) standard normal numbers, which a key and the seed determine.
+    """Return (n_keys, n_columns) standard normal numbers that depend on each key and the seed alone.
 
-    Of equal keys the second and further ones, in their order, have numbers of their own. By the method of Box and
-    Muller (1958): √(−2 ln u) cos(2π v) of two uniform numbers u and v.
+    Where several keys are equal, the first, second, … of them get different numbers. Normal numbers are made of two
+    uniform ones, u and v, as √(−2 ln u) cos(2π v) (Box and Muller 1958).
     """
     order = np.argsort(keys, kind="stable")
     _, first, n_equal = np.unique(keys[order], return_index=True, return_counts=True)

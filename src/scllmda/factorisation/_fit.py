@@ -23,17 +23,23 @@ Float = NDArray[np.floating]
 
 
 MOST_ALTERNATIONS = 30
+"""Largest number of alternations. The rule of held-out counts stopped after 7 on cell lines and simulated cells, 8 on
+bone marrow and 10 on cortex."""
 NEGLIGIBLE = 0.01
-"""Precision that a dimension adds to that of the prior of the deepest cell, below which it is dropped."""
+"""A dimension is dropped if the counts of the deepest cell add less than this to the precision of its prior, 1. From 0
+to 0.1 accuracies of robust are the same to .002 (bone marrow both ways .792 and .766, cortex .606, simulated cells
+.958); with 1 they differ by up to .006, up and down."""
 
 
 @dataclass(frozen=True)
 class Factorisation:
-    """Log fold changes of openness over the base rates (n_cells, n_peaks) ≈ ``cells @ decoder.loadings.T``."""
+    """A fit: ``cells @ decoder.loadings.T`` are log fold changes of openness over the base rates."""
 
     cells: NDArray[np.float32]
-    """(n_cells, k): cell embedding, the dimensions that matter most first; k as the counts support."""
+    """(n_cells, k): cell embedding, dimensions by the variance that they explain, the largest first; k is the number of
+    dimensions that the counts support."""
     decoder: Decoder
+    """Loadings and priors, to place new cells."""
 
 
 def fit(
@@ -49,34 +55,36 @@ def fit(
     The model is logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j, with w_j ~ N(0, V) and v_i ~
     N(0, T). To second order around the base rates (where openness is rare, Bernoulli and Poisson likelihoods agree) it
     is weighted least squares on counts − expected counts, a sparse matrix minus a term of low rank, solved by
-    alternating posterior means (variational Bayes, Bishop 1999; Lim & Teh 2007) from a truncated SVD of Pearson
-    residuals. V and T are those with most evidence (empirical Bayes), T around g as fitted to other peaks: sequence
-    counts for as much as it predicts, and rare peaks and shallow cells are shrunk most.
+    computing posterior means of peaks and cells in turn (variational Bayes, Bishop 1999; Lim & Teh 2007), from a
+    truncated SVD of Pearson residuals on. V and T are those under which the counts are likeliest (empirical Bayes). T
+    is the covariance around g as fitted to other peaks, so that sequence counts for as much as it predicts; rare peaks
+    and shallow cells, of which counts say least, are shrunk most.
 
-    Alternations go on while each makes counts that were held out likelier by more than a standard error (the rule of
-    Breiman et al. 1984): longer runs switch off whole dimensions, and rare types with them. What all counts say under
-    the priors so found is the result. Dimensions that the evidence does not support are dropped on the way, but for the
-    last ones: of counts as few as that, something is made all the same.
+    A small part of the counts is held out. Alternations stop at the first that does not make these likelier by more
+    than a standard error (the rule of Breiman et al. 1984): empirical Bayes run to convergence shrinks whole dimensions
+    to zero, among them those that tell rare types apart. The priors found that way are then applied to all counts.
+    Dimensions of which the counts say next to nothing are dropped on the way; where none would be left, those of the
+    alternation before are the result.
 
-    g takes part in the last alternation alone: cells that were shaped by an earlier g give it back as if they were
-    evidence, on held-out peaks too. Where cells are seen through different peaks, g is what connects them, and takes
-    part in all.
+    g takes part in the last alternation alone. If it took part earlier, the cells would be shaped by its predictions,
+    and loadings fitted to these cells would agree with g on held-out peaks too, whether sequence tells anything or not.
+    Where cells of different experiments have different peaks, only g connects them, and it takes part in all.
 
-    Each alternation is one pass over the counts. Cost grows with non-zeros × k + (cells + peaks) × k².
+    Each alternation is one pass over the counts. Time grows with non-zeros × k + (cells + peaks) × k².
 
     Parameters
     ----------
     counts
         (n_cells, n_peaks), binary or counts.
     margins
-        Their independence model.
+        Expected counts, which the model describes the deviations from.
     n_components
-        Most dimensions k.
+        Largest number of dimensions k.
     embeddings
-        (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. None for counts alone, as are
-        embeddings that do not tell peaks apart.
+        (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence. With None, and if all embeddings are the
+        same, the fit is of counts alone.
     rng
-        Starts the SVD and draws the folds of g.
+        Draws the start of the SVD and the folds of g.
     """
     decoder = _learn(counts, margins, n_components, embeddings, rng)
     return Factorisation(_map(counts, margins, decoder), decoder)
@@ -85,6 +93,7 @@ def fit(
 def _learn(
     counts: Blocks, margins: Margins, n_components: int, embeddings: Float | None, rng: np.random.Generator
 ) -> Decoder:
+    """Fit loadings and priors: alternate on counts of which some are held out, then update the peaks by all counts."""
     rate, evident = margins.rate, margins.rate > 0
     if embeddings is not None and not tells_peaks_apart(embeddings[evident]):
         embeddings = None
@@ -93,33 +102,41 @@ def _learn(
         fitter = SequencePriorFitter(embeddings, rate * margins.exposure.sum(), rng)
     rest = hold_out(counts, margins)
     step = svd(rest, rest.margins_of_rest, n_components, rng)
-    # Shallow cells are noise before they have been shrunk: the first prior is from deep ones.
+    # First priors: V = Σ c_j w_j w_jᵀ / Σ c_j, where c_j is the exposure and w_j are least squares. Weighing by depth
+    # matters, because shallow cells are little but noise before they are shrunk. T = I.
     from_deep_cells = step.grams.sum(axis=0) / (rest.margins_of_rest.exposure.sum() or 1)
     priors = _Priors(from_deep_cells, np.eye(len(from_deep_cells)))
     best, before = None, -np.inf
     for _ in tqdm(range(MOST_ALTERNATIONS), desc="cell embeddings", unit="pass", disable=None):
         expected = None
+        # Views of different peaks are connected by g alone: only then do alternations use it as the prior mean.
         if fitter is not None and len(margins.expected) > 1:
             _, expected = _fit_prior(fitter, step, rate)
-        peaks, used, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected, rest.asked)
+        # Peaks given cells, (r_i G + T⁻¹) l_i = Σ_j (x_ij − c_j r_i) w_j + T⁻¹ g_i; cells given peaks,
+        # (c_j D + V⁻¹) w_j = Σ_i (x_ij − c_j r_i) l_i; then V and T by a step of MacKay's fixed point.
+        peaks, T, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected, rest.sampled)
+        # Stop where log P(held-out counts) − log P(under independence) rises by no more than its standard error.
         gain, standard_error = rest.gain(step.cells, peaks.loadings)
         if best is not None and (gain - before <= standard_error or step.cells.shape[1] == 0):
             break
-        best, before = (peaks, used), gain
+        best, before = (peaks, T), gain
     assert best is not None
 
-    # What all counts say under the priors of the last alternation that paid.
-    peaks, used = best
-    step = sweep(counts, margins, peaks.loadings, _rules(peaks))
+    # The same two updates with all counts, under the priors of the last alternation that paid: w_j given its loadings,
+    # g by ridge regression on least-squares loadings, and l_i given w_j and g_i.
+    peaks, T = best
+    step = sweep(counts, margins, peaks.loadings, _cell_updates(peaks))
     prior, expected = (None, None) if fitter is None else _fit_prior(fitter, step, rate)
-    loadings = update_peaks(step, margins, used, expected).loadings
+    loadings = update_peaks(step, margins, T, expected).loadings
+    # l_i → Aᵀ l_i and w_j → A⁻¹ w_j leave all w_j · l_i as they are. With them go V → A⁻¹ V A⁻ᵀ (V is I here),
+    # T → Aᵀ T A and G → A⁻¹ G A⁻ᵀ.
     gauge, inverse = _canonical_gauge(step.weighted_squares, loadings, rate)
     return Decoder(
         loadings=half_precision(loadings @ gauge.astype(np.float32)),
         rate=rate.astype(np.float32),
         evidence=rate.astype(np.float32),
         cell_covariance=inverse @ inverse.T,
-        peak_covariance=gauge.T @ used @ gauge,
+        peak_covariance=gauge.T @ T @ gauge,
         cell_gram=inverse @ step.grams.sum(axis=0) @ inverse.T,
         prior=None if prior is None else prior.rotate(gauge),
     )
@@ -127,12 +144,12 @@ def _learn(
 
 @dataclass(frozen=True)
 class _Priors:
-    """Covariances that the next alternation shrinks by."""
+    """The covariances of the normal priors that the next alternation uses."""
 
     cells: Float
-    """V (k, k)."""
+    """V (k, k), of the cells."""
     peaks: Float
-    """T (k, k)."""
+    """T (k, k), of the loadings around g."""
 
 
 def _alternate(
@@ -143,36 +160,41 @@ def _alternate(
     expected: Float | None,
     keep: NDArray[np.bool_],
 ) -> tuple[Peaks, Float, Sweep, _Priors]:
-    """Update the peaks by the cells, then the cells by the peaks, without the dimensions that died.
+    """Update the peaks given the cells, then the cells given the peaks, and drop dimensions that say next to nothing.
 
     Returns
     -------
-    The peaks and T, along axes in which V is I; the cells; and the priors that have most evidence now.
+    The peaks and the T that they were shrunk by, in axes in which V is I; the cells; and V and T for the next
+    alternation.
     """
     peaks = update_peaks(step, margins, priors.peaks, expected)
+    # Axes P with Pᵀ D P = diag(e) and V = P Pᵀ: a cell of exposure c is known e c times as precisely as by V alone.
     of_cells = Shrinkage(peaks.designs.sum(axis=0), priors.cells)
     axes = of_cells.axes[:, of_cells.evidence * margins.exposure.max(initial=0) > NEGLIGIBLE]
     peaks = peaks.rotate(axes)
-    rules = _rules(peaks)
-    step = sweep(counts, margins, peaks.loadings, rules, keep)
-    determined = [rule.determined(margins.exposure[margins.view == view]) for view, rule in enumerate(rules)]
-    V = rules[0].prior(step.squares, np.sum(determined, axis=0))
+    updates = _cell_updates(peaks)
+    step = sweep(counts, margins, peaks.loadings, updates, keep)
+    determined = [update.determined(margins.exposure[margins.view == view]) for view, update in enumerate(updates)]
+    V = updates[0].prior(step.squares, np.sum(determined, axis=0))
     return peaks, axes.T @ priors.peaks @ axes, step, _Priors(V, peaks.prior)
 
 
-def _rules(peaks: Peaks) -> list[Shrinkage]:
-    """Return how the cells of each view follow from the peaks, along axes in which V is I."""
+def _cell_updates(peaks: Peaks) -> list[Shrinkage]:
+    """Return the shrinkage of the cells of each view given the peaks, in axes in which V is I."""
     return [Shrinkage(design, np.eye(len(design))) for design in peaks.designs]
 
 
 def _fit_prior(fitter: SequencePriorFitter, step: Sweep, rate: Float) -> tuple[SequencePrior, Float]:
-    """Fit g to the least-squares loadings, in the axes in which they are independent.
+    """Fit g to the least-squares loadings (r_i G)⁻¹ Σ_j (x_ij − c_j r_i) w_j, in the eigenvectors of G.
+
+    In these axes the errors of a peak's loadings are independent, so that each axis has a ridge regression of its own.
 
     Returns
     -------
     g, and its value (n_peaks, k) for each peak as fitted to other peaks.
     """
     evidence, axes = np.linalg.eigh(step.grams.sum(axis=0))
+    # Directions below this share of the largest are rounding. In fits of four data sets the smallest was .4 of it.
     solvable = evidence > 1e-9 * max(evidence.max(initial=0), 1e-300)
     scale = np.divide(1.0, evidence, out=np.zeros_like(evidence), where=solvable)
     per_rate = np.divide(1.0, rate, out=np.zeros_like(rate), where=rate > 0)
@@ -183,15 +205,21 @@ def _fit_prior(fitter: SequencePriorFitter, step: Sweep, rate: Float) -> tuple[S
 def _canonical_gauge(squares: Float, loadings: Float, rate: Float) -> tuple[Float, Float]:
     """Return A and its (pseudo-)inverse, so that ``loadings @ A`` and ``cells @ inverse.T`` are in canonical form.
 
-    That of an SVD of the fitted residuals: loadings orthonormal under the base rates, cells orthogonal under the
-    exposures (``squares`` are Σ exposure × w wᵀ), largest first, the largest loading of each dimension positive.
+    The model fixes products w_j · l_i alone; any invertible A gives the same ones. The canonical form is that of an SVD
+    of the fitted residuals: loadings orthonormal under the base rates, cells orthogonal under the exposures
+    (``squares`` are Σ exposure × w wᵀ), the dimension of largest variance first, and the largest loading of each
+    dimension positive.
     """
+    # L = Σ_i r_i l_i l_iᵀ = U diag(s) Uᵀ. With B = U diag(s)^−½, loadings l_i B are orthonormal: Bᵀ L B = I.
     values, vectors = np.linalg.eigh(weighted_gram(loadings, rate))
+    # Directions below this share of the largest are rounding. In fits of four data sets the smallest was 4e-11 of it.
     solvable = values > 1e-12 * values.max(initial=0)
     vectors, root = vectors[:, solvable], np.sqrt(values[solvable])
     to_basis, from_basis = vectors / root, (vectors * root).T
+    # In that basis cells are B⁻¹ w_j. Rotated by the eigenvectors R of Σ_j c_j B⁻¹ w_j w_jᵀ B⁻ᵀ they are orthogonal.
     _, rotation = np.linalg.eigh(from_basis @ squares @ from_basis.T)
     rotation = rotation[:, ::-1]
+    # An eigenvector has no sign: it gets the one that makes √r_i l_i positive where it is largest. A = B R.
     axes = loadings @ (to_basis @ rotation).astype(np.float32) * np.sqrt(rate).astype(np.float32)[:, None]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
     rotation = rotation * np.where(largest < 0, -1.0, 1.0)
@@ -199,6 +227,7 @@ def _canonical_gauge(squares: Float, loadings: Float, rate: Float) -> tuple[Floa
 
 
 def _map(counts: Blocks, margins: Margins, decoder: Decoder) -> NDArray[np.float32]:
+    """Return the embedding (n_cells, k) of all cells by the fitted loadings, block by block."""
     mappers = [CellMapper(decoder, expected) for expected in margins.expected]
 
     def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, NDArray[np.float32]]:

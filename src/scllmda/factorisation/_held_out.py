@@ -16,25 +16,34 @@ from ._margins import Margins
 Float = NDArray[np.floating]
 
 SHARE = 0.05
-"""Of the open peaks of each cell that some are held out of."""
+"""Probability with which an open peak of a sampled cell is held out. With .02, .05, .1 and .2 accuracies of robust are
+.801, .792, .789 and .788, the other way .771, .766, .763 and .762 on bone marrow, and .597, .606, .604 and .591 on
+cortex."""
 MOST_CELLS = 10_000
-"""Cells that some are held out of; as many suffice to see a gain."""
+"""Largest number of cells of which peaks are held out; it bounds the memory that their counts need. With 1,000, 3,000,
+10,000 and all 14,125 cells accuracies on bone marrow are .799, .793, .792 and .790, the other way .766, .768, .766 and
+.763."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Some of the open peaks of a sample of cells, drawn without a look at the order of cells and peaks."""
+    """Counts of which some are held out: a random share of the open peaks, in a sample of the cells.
+
+    As :class:`Blocks` it holds the counts that are left. What is drawn does not depend on the order of cells and peaks.
+    """
 
     all: Blocks
+    """(n_cells, n_peaks): all counts."""
     margins: Margins
+    """The independence model of all counts."""
     counts: sp.csr_matrix
-    """(n_cells, n_peaks): those held out."""
+    """(n_cells, n_peaks): the counts that are held out."""
     exposure: Float
-    """(n_cells,): the part of the cells' exposure that goes with them."""
+    """(n_cells,): exposure of the held-out counts; a cell's exposure × the share of its counts that is held out."""
 
     @property
-    def asked(self) -> NDArray[np.bool_]:
-        """(n_cells,): the cells that some are held out of."""
+    def sampled(self) -> NDArray[np.bool_]:
+        """(n_cells,): whether a cell has held-out counts."""
         return self.exposure > 0
 
     @property
@@ -43,13 +52,13 @@ class HeldOut:
         return self.all.shape
 
     def __iter__(self) -> Iterator[sp.csr_matrix]:
-        """Pass over the counts that are left once."""
+        """Yield the counts that are left in blocks."""
         for rows, X in with_rows(self.all):
             held_out = self.counts[rows]
             yield X - held_out if held_out.nnz else X
 
     def take(self, cells: NDArray[np.intp]) -> HeldOut:
-        """Return some cells, at increasing positions."""
+        """Return some of the cells; ``cells`` are their positions, in increasing order."""
         of_cells = replace(self.margins, exposure=self.margins.exposure[cells], view=self.margins.view[cells])
         return HeldOut(self.all.take(cells), of_cells, self.counts[cells], self.exposure[cells])
 
@@ -59,19 +68,24 @@ class HeldOut:
         return replace(self.margins, exposure=self.margins.exposure - self.exposure)
 
     def gain(self, cells: NDArray[np.float32], loadings: NDArray[np.float32]) -> tuple[float, float]:
-        """Return by how much likelier the held-out counts are than under independence, and its standard error.
+        """Return how much larger the log likelihood of the held-out counts is than under independence.
 
-        To second order around the base rates, as in the fit: Σ (x − c m) w·b − ½ c m (w·b)².
+        To second order around the base rates, as in the fit: Σ_ij (x_ij − c_j r_i) w_j · l_i − ½ c_j r_i (w_j · l_i)²,
+        with exposures c and base rates r.
 
         Parameters
         ----------
         cells
-            (n_asked, k).
+            (n_sampled, k): w of the cells that have held-out counts.
         loadings
             (n_peaks, k).
+
+        Returns
+        -------
+        The difference in nats, and its standard error over cells.
         """
-        exposure, view = self.exposure[self.asked], self.margins.view[self.asked]
-        gain = (cells * (self.counts[self.asked] @ loadings)).sum(axis=1, dtype=np.float64)
+        exposure, view = self.exposure[self.sampled], self.margins.view[self.sampled]
+        gain = (cells * (self.counts[self.sampled] @ loadings)).sum(axis=1, dtype=np.float64)
         for v, expected in enumerate(self.margins.expected.astype(np.float32)):
             here = view == v
             gram = (expected[:, None] * loadings).T @ loadings
@@ -82,16 +96,17 @@ class HeldOut:
 
 
 def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
-    """Set counts aside.
+    """Hold out a random share of the open peaks, in a random sample of cells.
 
-    Chance is a hash of what cells and peaks are open in, so that neither their order nor the size of blocks matters.
+    The draws are hashes of the counts of each cell and peak, so that neither their order nor the size of blocks
+    matters.
 
     Parameters
     ----------
     counts
         (n_cells, n_peaks).
     margins
-        Their independence model.
+        The independence model of these counts.
     """
     used = margins.rate > 0
     of_peak = keys_of_peaks(counts, used, rounds=1)
@@ -110,9 +125,9 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
 
 
 def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
-    """Return (n_peaks,) a key of each peak, made of what the cells that it is open in are made of.
+    """Return (n_peaks,) a hash of each peak, made of the cells in which it is open.
 
-    It depends on what the counts say alone, not on the order of cells and peaks; peaks that are not ``used`` have 0.
+    It depends on the counts alone, not on the order of cells and peaks. Peaks that are not ``used`` have 0.
 
     Parameters
     ----------
@@ -121,8 +136,8 @@ def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> ND
     used
         (n_peaks,).
     rounds
-        With one, cells are what their depth is; with two, what their peaks are by the first. Peaks that have the same
-        keys then are next to always such as nothing but their order tells apart.
+        With one, a peak's hash is made of the depths of its cells; with two, of the hashes that their peaks got in the
+        first round. Peaks with equal hashes after two rounds are nearly always open in exactly the same cells.
     """
     of_peak = used.astype(np.uint64)
     for _ in range(rounds):
@@ -134,5 +149,5 @@ def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> ND
 
 
 def _is_open(X: sp.csr_matrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
-    """Return whether a peak that is used is open; exact sums, whatever their order."""
+    """Return 1 where a used peak is open, as integers: their sums are exact in whatever order."""
     return sp.csr_matrix((used[X.indices].astype(np.uint64), X.indices, X.indptr), shape=X.shape)

@@ -16,36 +16,36 @@ from ._tiles import tiles
 Float = NDArray[np.floating]
 
 
-class Rule(Protocol):
-    """How cells follow from what the evidence says of them."""
+class CellUpdate(Protocol):
+    """How cells are computed from their pull and exposure: by shrinkage, or by least squares to start with."""
 
     axes: Float
-    """(l, k): cells are ``scores @ axes.T``."""
+    """(k, l): cells are ``scores @ axes.T``."""
 
     def scores(self, pull: Float, exposure: Float) -> Float:
-        """Return the cells along the axes (n, k), by ``pull`` (n, l)."""
+        """Return the cells in coordinates of the axes (n, l), from ``pull`` (n, k) and ``exposure`` (n,)."""
 
     def covariance(self, exposure: Float, weights: Float) -> Float:
-        """Return Σ ``weights`` (n,) × their covariances (k, k)."""
+        """Return Σ ``weights`` (n,) × posterior covariances of the cells (k, k)."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one pass over the counts gives."""
+    """What one pass over the counts collects: sums over cells that the update of the peaks needs."""
 
     pull: NDArray[np.float32]
-    """(n_peaks, k): (counts − expected)ᵀ @ cells; zero for peaks that are no evidence."""
+    """(n_peaks, k): Σ_j (x_ij − c_j r_i) w_j for each peak i, (counts − expected)ᵀ @ cells; zero for peaks not used."""
     grams: Float
-    """(n_views, k, k): Σ exposure × E[w wᵀ] over the cells of each view."""
+    """(n_views, k, k): Σ_j c_j E[w_j w_jᵀ] over the cells j of each view, with exposures c."""
     squares: Float
-    """(k, k): Σ w wᵀ over all cells."""
+    """(k, k): Σ_j w_j w_jᵀ over all cells."""
     weighted_squares: Float
-    """(k, k): Σ exposure × w wᵀ."""
+    """(k, k): Σ_j c_j w_j w_jᵀ over all cells."""
     cells: NDArray[np.float32]
-    """(n_kept, k): w of the cells that were asked for; memory does not grow with the others."""
+    """(n_kept, k): w of the cells that the caller wants; those of the others are not kept, to save memory."""
 
     def rotate(self, axes: Float) -> Sweep:
-        """Return the same in a space whose axes are the columns of (k, l)."""
+        """Return the same sums for cells ``w @ axes``, with ``axes`` (k, l)."""
         single = axes.astype(np.float32)
         grams, squares, weighted = (axes.T @ gram @ axes for gram in (self.grams, self.squares, self.weighted_squares))
         return Sweep(self.pull @ single, grams, squares, weighted, self.cells @ single)
@@ -55,7 +55,7 @@ def sweep(
     counts: Blocks,
     margins: Margins,
     loadings: Float,
-    rules: Sequence[Rule],
+    updates: Sequence[CellUpdate],
     keep: NDArray[np.bool_] | None = None,
 ) -> Sweep:
     """Embed all cells from ``(counts − expected) @ loadings`` and collect what the peaks' next update needs.
@@ -65,17 +65,17 @@ def sweep(
     counts
         (n_cells, n_peaks).
     margins
-        Their independence model.
+        The independence model of these counts.
     loadings
-        (n_peaks, l); zero for peaks that are no evidence.
-    rules
-        One per view.
+        (n_peaks, k); zero for peaks that are not used.
+    updates
+        How the cells of each view are computed.
     keep
-        (n_cells,): the cells to return; none if None.
+        (n_cells,): whether to return a cell's w; None returns none.
     """
     loadings = loadings.astype(np.float32, copy=False)
     means = (margins.expected @ loadings).astype(np.float32)
-    n_views, k = len(means), len(rules[0].axes)
+    n_views, k = len(means), len(updates[0].axes)
     keep = np.zeros(counts.shape[0], dtype=bool) if keep is None else keep
 
     def zeros() -> list[Float]:
@@ -86,19 +86,23 @@ def sweep(
         cells = np.zeros((X.shape[0], k), dtype=np.float32)
         exposed, grams, squares, weighted = zeros()
         for view in np.unique(margins.view[rows]):
-            rule, axes = rules[view], rules[view].axes.T.astype(np.float32)
+            update, axes = updates[view], updates[view].axes.T.astype(np.float32)
             mine = np.flatnonzero(margins.view[rows] == view)
             for tile in tiles(len(mine)):
                 here = mine[tile]
                 exposure = margins.exposure[rows][here]
                 weight = exposure.astype(np.float32)[:, None]
-                w = rule.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
+                # Σ_i (x_ij − c_j r_i) l_i, from the counts and, once per view, Σ_i r_i l_i; then
+                # w_j = (c_j D + V⁻¹)⁻¹ of it (or, to start with, of least squares: divided by c_j).
+                w = update.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
                 cells[here] = w
                 exposed[view] += weight[:, 0] @ w
+                # E[w_j w_jᵀ] = w_j w_jᵀ + posterior covariance, summed with weights c_j.
                 moment = (weight * w).T @ w
-                grams[view] += moment + rule.covariance(exposure, exposure)
+                grams[view] += moment + update.covariance(exposure, exposure)
                 weighted += moment
                 squares += w.T @ w
+        # Σ_j x_ij w_j of the block; Σ_j c_j r_i w_j = r_i Σ_j c_j w_j, the expected part, is taken off at the end.
         return Sweep(X.T @ cells, grams, squares, weighted, cells[keep[rows]]), exposed
 
     pull, kept = np.zeros((counts.shape[1], k), dtype=np.float32), [np.zeros((0, k), dtype=np.float32)]

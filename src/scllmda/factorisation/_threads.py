@@ -16,8 +16,8 @@ U = TypeVar("U")
 def in_order(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     """Yield ``function(item)`` in the order of the items, computed on as many threads as linear algebra may use.
 
-    Sparse products use one core and let other threads run, while several threads within small dense products cost more
-    than they gain: so blocks are shared out, and each has one thread. Few items are under way at a time.
+    Each item (a block of counts) is worked on by one thread: sparse products use one core and let other threads run,
+    and small dense products get slower by several threads. Only as many items as threads, and one more, are read ahead.
     """
     blas = _blas()
     n_threads = max((info["num_threads"] for info in blas.info()), default=1)
@@ -33,7 +33,7 @@ def in_order(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """Return the libraries of linear algebra; looking for them takes as long as a pass over small data."""
+    """Return the loaded linear algebra libraries, found once: it takes as long as a pass over small data."""
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

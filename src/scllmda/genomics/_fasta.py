@@ -1,4 +1,9 @@
-"""Sequences of intervals from a FASTA."""
+"""Sequences of intervals from a FASTA.
+
+pyfaidx makes the index; the bases are read by own code, in the order of the file: 100,000 peaks of 501 bp take .22 s of
+CPU time, with all checks, and .47 s with one query of pyfaidx per peak (``benchmarks/peak_sequences.py``); the
+sequences are equal. pyfaidx does not refuse proteins, or an index that does not fit the file.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +29,10 @@ if TYPE_CHECKING:
 Missing = Literal["raise", "drop", "n"]
 
 _CHUNK = 20_000
-"""Sequences read at once."""
+"""Number of sequences that are read between two steps of the progress bar; with 500 bp each, 10 MB."""
 _N_SAMPLED = 1000
-"""Bases at the start of a contig that are checked to be nucleotides.
-
-A third of the amino acids of a protein is E, F, I, L, P or Q, which no nucleotide is called by.
-"""
+"""Number of bases at the start of a contig that are checked to be nucleotides. About a third of the residues of a
+protein are E, F, I, L, P or Q, letters that stand for no nucleotide, so that far fewer would do."""
 
 
 def fetch_sequences(
@@ -119,7 +122,7 @@ def fetch_sequences(
 
 
 def _find_contigs(chrom: Iterable[str], available: Sequence[str]) -> npt.NDArray[np.intp]:
-    """Return where among the available contigs each of these is, -1 for those that are lacking."""
+    """Return the position of each contig among the available ones, -1 where it is lacking."""
     exact = {name: i for i, name in enumerate(available)}
     alias = {bare_contig(name): i for i, name in enumerate(available)}
     return np.asarray([exact.get(name, alias.get(bare_contig(name), -1)) for name in chrom], dtype=np.intp)
@@ -138,7 +141,7 @@ def _require_contigs(intervals: Intervals, found: npt.NDArray[np.bool_], availab
 
 
 def _require_nucleotides(genome: FastaFile, contig: npt.NDArray[np.intp]) -> None:
-    """Refuse proteins by the start of each contig, wherever in it the peaks are."""
+    """Refuse a FASTA of proteins, by reading the start of each contig."""
     start = np.zeros(len(contig), dtype=np.int64)
     genome.read(contig, start, np.minimum(genome.index.length[contig], _N_SAMPLED))
 

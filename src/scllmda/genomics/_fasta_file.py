@@ -27,21 +27,24 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LINE_ENDS = b"\r\n"
 _NEWLINE = ord("\n")
 _UNKNOWN_BASES = "URYSWKMBDHVNX-"
-"""Read as N: the IUPAC codes beside A, C, G and T, gaps, and the X that RepeatMasker can mask with."""
+"""Letters that are read as N: IUPAC codes other than A, C, G and T, gaps, and X, which RepeatMasker can mask with."""
 _FOREIGN = b"?"
+"""Stands for every byte that is no nucleotide."""
 _TO_ACGTN = bytes(
     ord(letter) if letter in "ACGT" else ord("N") if letter in _UNKNOWN_BASES else ord(_FOREIGN)
     for letter in (chr(byte).upper() for byte in range(256))
 )
+"""What each of the 256 bytes is read as: A, C, G, T or N, or ``_FOREIGN``."""
 
 
 @dataclass(frozen=True, eq=False)
 class FastaFile:
-    """The contigs of a FASTA, to read sequences from."""
+    """An open FASTA, whose contigs sequences are read from."""
 
     path: Path
-    """As the user knows it, compressed or not."""
+    """Path that the user gave, compressed or not, for messages."""
     text: mmap
+    """Bytes of the unpacked file."""
     index: FastaIndex
 
     def read(
@@ -52,7 +55,7 @@ class FastaFile:
         Raises
         ------
         ValueError
-            Where the bases should be there are others than nucleotides, or lines of another length.
+            The bytes at these positions are no nucleotides, or lines end elsewhere than the index says.
         """
         length = self.index.length[contig]
         first, last = np.clip(start, 0, length), np.clip(end, 0, length)
@@ -76,7 +79,7 @@ class FastaFile:
     def _are_in_line(
         self, contig: npt.NDArray[np.integer], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
     ) -> list[bool]:
-        """Tell of each sequence whether its first line and the line after its last one start after a line end."""
+        """Return for each sequence whether its first line, and the line after its last one, follow a line end."""
         line, length = self.index.line_bases[contig], self.index.length[contig]
         before, after = first - first % line, last + -last % line
         # Where there is no such line, as at the end of the contig, the contig's first line stands in for it.
@@ -106,7 +109,7 @@ def fasta_of(genome: Any) -> Path:
     Parameters
     ----------
     genome
-        Its path, or an object whose ``.fasta`` is that.
+        Path of the FASTA, or an object whose ``.fasta`` is that path.
 
     Raises
     ------

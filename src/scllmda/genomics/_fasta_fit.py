@@ -16,26 +16,30 @@ if TYPE_CHECKING:
     from ._intervals import Intervals
 
 _MAX_PAST = 0.01
-"""Share of the peaks, at most, that may end after their contig; one may in any case.
+"""Largest share of the peaks that may start inside their contig and end after it; one peak may in any case.
 
-A peak that starts inside its contig and ends after it tells nothing of the build: callers widen peaks without a look at
-the contig's length, as one of the 51,320 peaks of Cao et al. 2018 (A549 cells) on its own hg19. A contig ends only
-once, so hardly more of them are met than there are contigs; where there are, the contigs are cut or other ones.
+A single one says nothing about the build, because callers widen peaks without a look at the contig's length: it is so
+with one of the 51,320 peaks of Cao et al. 2018 (A549 cells) on their own build, hg19. Each contig ends only once, so
+that such peaks are hardly more than there are contigs. Where they are, the contigs are cut short, or those of another
+build.
 """
 _MAX_BEYOND = 0.0001
-"""Share of the peaks, at most, that may start where their contig has ended.
+"""Largest share of the peaks that may start after the end of their contig.
 
-That is how peaks of another build look: 0.7-1.3 % of five peak sets of hg19 on hg38, 0.06 and 0.13 % of two of mm10 on
-mm39, none on their own build. Larger shares let peaks of another build through, whose other bases are wrong as well.
+Such peaks are the mark of another build: they are 0.7-1.3 % of five peak sets of hg19 on hg38 and 0.06 and 0.13 % of
+two of mm10 on mm39, and none on their own build. A larger limit would let peaks of another build through, whose bases
+are then all wrong.
 """
 _FLANK = 10_000
-"""Base pairs on either side of a peak that its GC content is compared with."""
+"""Base pairs on either side of a peak, whose GC content that of the peak is compared with."""
 _N_CHECKED = 300
-"""Peaks that are compared, at most: the share of the richer ones is known to 0.03, in a tenth of a second."""
+"""Largest number of peaks whose GC content is compared. The standard error of a share of 300 peaks is at most 0.03, and
+they are read in a tenth of a second."""
 _MIN_CHECKED = 100
-"""Fewer peaks do not tell."""
+"""Smallest number of peaks to judge by; the standard error of their share is up to 0.05."""
 _MIN_GC_RICH = 0.65
-"""Right builds show about 84 %, wrong ones 45-57 % (see `n_gc_rich`)."""
+"""Share of peaks richer in G and C than their surroundings, below which the user is warned. It was 84 % on the right
+build, and 45-57 % at shifted positions, as on a wrong one (:func:`n_gc_rich`)."""
 
 
 def require_ends_inside(intervals: Intervals, found: npt.NDArray[np.bool_], length: npt.NDArray[np.int64]) -> None:
@@ -46,9 +50,9 @@ def require_ends_inside(intervals: Intervals, found: npt.NDArray[np.bool_], leng
     intervals
         n peaks.
     found
-        Whether the FASTA has the contig of each, shape (n,).
+        Whether the FASTA has the contig of each peak, shape (n,).
     length
-        Of these contigs in base pairs, shape (n,).
+        Length of the contig of each peak in base pairs, shape (n,).
 
     Raises
     ------
@@ -60,18 +64,18 @@ def require_ends_inside(intervals: Intervals, found: npt.NDArray[np.bool_], leng
         return
     beyond = found & (intervals.start >= length)
     first = np.flatnonzero(beyond if beyond.any() else past)[0]
-    seen = (
+    finding = (
         f"{past.sum()} of {len(intervals)} peaks end after their contig (first: {intervals.names()[first]}, "
         f"but the contig is {length[first]} bp long)"
     )
     if past.sum() > max(1, _MAX_PAST * found.sum()) or beyond.sum() > _MAX_BEYOND * found.sum():
         msg = (
-            f"{seen}; expected all inside. The peaks were called on another genome build: pass the FASTA of that one "
-            "(hg19 or hg38, mm10 or mm39 ...). If it is the right one, leave these peaks out."
+            f"{finding}; expected all inside. The peaks were called on another genome build: pass the FASTA of that "
+            "one (hg19 or hg38, mm10 or mm39 ...). If it is the right one, leave these peaks out."
         )
         raise ValueError(msg)
     logg.warning(
-        f"{seen}; what lies beyond its end is read as N. If the peaks were called on another genome build, pass the "
+        f"{finding}; what lies beyond its end is read as N. If the peaks were called on another genome build, pass the "
         "FASTA of that one."
     )
 
@@ -84,13 +88,13 @@ def warn_if_gc_poor(
     Parameters
     ----------
     genome
-        What to read them from.
+        The open FASTA.
     contig
-        Row of the genome's index for each peak, shape (n,).
+        Row of the FASTA's index for the contig of each peak, shape (n,).
     intervals
         n peaks.
     rows
-        Which of them the genome has the contigs of.
+        Which of the peaks lie on contigs of the FASTA.
     """
     if len(rows) < _MIN_CHECKED:
         return

@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _N_LOOKED_AT = 4096
-"""Bytes looked at, at most, for each question about one contig: the check of an index never reads a whole genome."""
+"""Largest number of bytes that are read to check one property of a contig, so that no check reads a whole genome. Lines
+of a FASTA have 50 to 80 bases; of one that has a whole contig in a line, the start is checked."""
 
 
 @dataclass(frozen=True, eq=False)
 class FastaIndex:
-    """The contigs of a FASTA and where in the file their bases are, one entry each."""
+    """The contigs of a FASTA and where in the file their bases are, with one entry per contig."""
 
     names: list[str]
     length: npt.NDArray[np.int64]
-    """In base pairs."""
+    """Length of the contig in base pairs."""
     offset: npt.NDArray[np.int64]
-    """Of the first base, in bytes."""
+    """Byte of the file at which the contig's first base is."""
     line_bases: npt.NDArray[np.int64]
+    """Bases in a full line."""
     line_bytes: npt.NDArray[np.int64]
-    """Of a full line with its line end."""
+    """Bytes of a full line, with its line end."""
 
     @classmethod
     def of(cls, contigs: Sequence[_Contig]) -> FastaIndex:
@@ -46,7 +48,7 @@ class FastaIndex:
         return cls([c.name for c in contigs], *np.asarray(entries, dtype=np.int64).reshape(-1, 4).T)
 
     def byte(self, contig: npt.NDArray[np.integer], position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return where in the file the bases at these positions of these contigs (rows of the index) are."""
+        """Return the byte of the file at which the base at a position of a contig (row of the index) is."""
         line = position // self.line_bases[contig]
         return self.offset[contig] + position + line * (self.line_bytes - self.line_bases)[contig]
 
@@ -91,7 +93,7 @@ def index_of(fasta: Path, text: mmap, scratch: Path) -> FastaIndex:
 
 
 class _Contig(NamedTuple):
-    """A line of the index."""
+    """A contig as a line of the index file describes it."""
 
     name: str
     length: int

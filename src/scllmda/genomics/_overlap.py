@@ -1,4 +1,10 @@
-"""Overlaps between two peak sets."""
+"""Overlaps between two peak sets.
+
+Own code, because it is as quick as needed without a further dependency: 126,136 pairs among 100,000 × 100,000 intervals
+take .10 s of CPU time here, .05 s with ncls 0.0.71, .04 s with bioframe 0.8.0 and .13 s with pyranges 0.1.7; 15,947
+pairs among two real peak sets .008, .007, .013 and .07 s. All four find the same pairs. None of the others picks the
+best overlap of each interval, or knows that ``chr1`` and ``1`` are one contig, so that most of the code would stay.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +18,24 @@ from ._intervals import Intervals, bare_contig
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# In bp. Far enough to leave the cluster a peak is in, near enough that peaks are as dense there as where it is; primes
-# (in kb), so that a grid of bins does not fall onto itself.
 _SHIFTS = 1000 * np.array([11, 19, 37, 61, 97, 149, 199])
+"""Distances in bp by which peaks are shifted to count overlaps by chance. They lead out of the cluster that a peak is
+in, but not to where peaks are less dense; they are primes (in kb), so that a grid of bins does not fall onto itself."""
 _MOST_BY_CHANCE = 0.25
+"""Share of the peaks that overlap by chance, above which nothing can be concluded, as with bins that tile the genome.
+It was at most 0.04 between real peak sets."""
 _MOST_REGIONS = 50
+"""Largest number of regions of the genome that vote on whether overlaps are those of chance. Of 30 pairs of peak sets
+of two builds (five of hg19 against the same lifted to hg38, and against mouse) 10, 12, 14, 15, 14 and 14 are recognized
+with 1, 10, 25, 50, 100 and 200, and with none of them one of 20 pairs of one build is refused."""
 _LEAST_ODDS_RATIO = 2.0
+"""Odds of an overlap, relative to chance, below which two sets are not of one build; :func:`compare_with_chance` has
+measured ratios. With 1.5, 2 and 3, 7, 15 and 22 of these 30 pairs of two builds are recognized, and none of the 20
+pairs of one build is refused."""
 _N_SIGMA = 2.5
+"""Standard deviations (Poisson) by which overlaps must be fewer than at twice the odds of chance. With 1.5, 2, 2.5, 3
+and 4, 21, 18, 15, 13 and 10 of the 30 pairs of two builds are recognized, and none of the 20 pairs of one build is
+refused."""
 
 
 def best_overlaps(query: Intervals, reference: Intervals, *, min_overlap: float) -> npt.NDArray[np.int64]:
@@ -63,14 +80,16 @@ def compare_with_chance(
     """Tell whether two peak sets overlap no more than peak sets of different genome builds do.
 
     What chance gives is counted after shifting the query by seven distances of 11 to 199 kb (plus the width of the
-    widest interval) in either direction. If both sets are of one build, the odds of an overlap are well above that: 4
+    widest interval) in either direction. If both sets are of one build, the odds of an overlap are well above that: 3.9
     times and more for sets of human blood, lung and cell lines, against 0.7 to 1.2 times for human against mouse. The
     overlaps count as chance where their number is 2.5 standard deviations (Poisson) below what twice the odds would
     give.
 
-    Some stretches have the same coordinates in two builds. So that they do not decide for the whole, the genome is cut
-    into at most 50 regions with equally many overlaps by chance, at least one, and no region counts for more than 2.5
-    standard deviations above what twice the odds would give.
+    Some stretches have the same coordinates in two builds: hg19 against hg38 has 1.1 to 15 times the overlaps of
+    chance. So that such stretches do not decide for the whole, the genome is cut into at most 50 regions with equally
+    many overlaps by chance, at least one, and no region counts for more than 2.5 standard deviations above what twice
+    the odds would give. Small sets are not enough: none of ten pairs of hg19 and hg38 with fewer than thirty overlaps
+    by chance was noticed, and eleven of thirteen with more than sixty.
 
     Parameters
     ----------
@@ -131,7 +150,10 @@ def _overlapping(
     reference_width: npt.NDArray[np.int64],
     min_overlap: float,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-    """Return the pairs (query, reference) that overlap enough, all starts being on one axis, and by how many bases."""
+    """Return the pairs (query, reference) that overlap by ``min_overlap`` of the narrower one, and by how many bases.
+
+    Starts are positions on one axis, see :func:`line_up`.
+    """
     query_end, reference_end = query_start + query_width, reference_start + reference_width
     # Two intervals overlap when one starts inside the other. A shared start counts for the first kind only.
     q, r = points_inside(query_start, query_end, reference_start)
@@ -145,7 +167,7 @@ def _overlapping(
 def line_up(
     query: Intervals, reference: Intervals, *, gap: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return all starts on one axis on which the contigs follow each other, ``gap`` bases apart."""
+    """Return the starts of all intervals on one axis, on which contigs follow each other ``gap`` bases apart."""
     code, contigs = pd.factorize(np.concatenate([query.chrom, reference.chrom]))
     contig, _ = pd.factorize(np.asarray([bare_contig(name) for name in contigs], dtype=object))
     longest = max(query.end.max(initial=0), reference.end.max(initial=0))

@@ -22,31 +22,33 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CHROM_COLUMNS = ("chrom", "chr", "seqnames")
-"""Names under which the contigs of peaks are looked for, the first that is there is taken."""
+"""Columns of ``.var`` that may hold the contigs of peaks; the first that is there is read."""
 MOST_UNREADABLE = 0.1
-"""Share of the peaks, at most, that is left out because it is not known where they lie. An odd name has slipped into
-many lists of peaks; where every tenth is none, something else than peaks is among them, genes for example."""
+"""Largest share of the peaks that may be left out because their position cannot be read. A few odd names have slipped
+into many peak lists. Where more than every tenth is no interval, the object holds something else beside peaks, such as
+genes, and an error says so."""
 
 
 LIKE_AN_INTERVAL = r"[:_-][0-9][0-9,.e+]*[-_][0-9][0-9,.e+]*$"
-"""What the names of peaks end in, for messages."""
+"""Regular expression that the names of peaks match, for the advice in messages."""
 
 
 @dataclass(frozen=True, eq=False)
 class PeakPositions:
-    """Where peaks lie, of those of which it is known."""
+    """Positions of the peaks whose position could be read."""
 
     intervals: Intervals
-    """Of the peaks at ``rows``."""
+    """Position of each of these peaks."""
     rows: npt.NDArray[np.intp]
-    """(n_known,): which peaks these are, increasing."""
+    """(n_known,): their rows in ``.var``, in increasing order."""
     n_peaks: int
+    """Number of all peaks."""
     remarks: tuple[str, ...] = ()
-    """What the user should be told."""
+    """Warnings for the user."""
 
     @property
     def is_known(self) -> npt.NDArray[np.bool_]:
-        """(n_peaks,): whether it is known where a peak lies."""
+        """(n_peaks,): whether the position of each peak could be read."""
         known = np.zeros(self.n_peaks, dtype=bool)
         known[self.rows] = True
         return known
@@ -111,14 +113,15 @@ def peak_positions(var: pd.DataFrame) -> PeakPositions:
 
 @dataclass(frozen=True, eq=False)
 class _Positions:
-    """Positions by one source, of all peaks."""
+    """Positions of all peaks by one source: their names, or columns of ``.var``."""
 
     chrom: npt.NDArray[np.str_]
     start: npt.NDArray[np.float64]
     end: npt.NDArray[np.float64]
     good: npt.NDArray[np.bool_]
-    """Whether it says where a peak lies."""
+    """(n_peaks,): whether the source gives a valid position for a peak."""
     source: str
+    """What the source is called in messages."""
 
     @classmethod
     def of_names(cls, index: pd.Index) -> _Positions:
@@ -142,12 +145,12 @@ class _Positions:
         return cls(as_text(chrom.fillna("")), start, end, good, source)
 
     def apart_from(self, other: _Positions) -> npt.NDArray[np.bool_]:
-        """Return (n,) where both say where a peak lies, and have no base in common."""
+        """Return (n_peaks,) whether both sources give a position and these have no base in common."""
         code, contigs = pd.factorize(np.concatenate([self.chrom, other.chrom]))
         bare = pd.factorize(np.array([bare_contig(name) for name in contigs], dtype=object))[0]
-        mine, others = bare[code].reshape(2, -1) if len(code) else (code, code)
+        contig, other_contig = bare[code].reshape(2, -1) if len(code) else (code, code)
         disjoint = (self.end <= other.start) | (other.end <= self.start)
-        return self.good & other.good & ((mine != others) | disjoint)
+        return self.good & other.good & ((contig != other_contig) | disjoint)
 
     def positions(self, remarks: tuple[str, ...], rows: npt.NDArray[np.intp] | None = None) -> PeakPositions:
         rows = np.flatnonzero(self.good) if rows is None else rows
@@ -156,6 +159,6 @@ class _Positions:
 
 
 def _chrom_column(var: pd.DataFrame) -> str | None:
-    """Return the column with the contigs, None where positions are not in columns."""
+    """Return the column with the contigs; None if ``.var`` has no columns with positions."""
     chrom = next((column for column in CHROM_COLUMNS if column in var), None)
     return chrom if chrom is not None and "start" in var and "end" in var else None

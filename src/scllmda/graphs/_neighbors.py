@@ -13,34 +13,40 @@ Float = NDArray[np.floating]
 Found = tuple[Float, NDArray[np.integer]]
 
 MOST_PAIRS = 75_000**2
-"""Of cells, whose distances are all taken. Before it, compiling the approximate search takes longer than it saves."""
+"""Number of pairs of cells up to which all distances are computed; above it the search is approximate. All distances of
+20,000, 40,000 and 75,000 cells take 2, 6 and 20 s; the approximate search takes 3 s for 75,000, after 25 s in which it
+is compiled."""
 MARGIN = 8
-"""Neighbors the approximate search keeps, beyond those asked for: the more, the fewer it misses."""
+"""Neighbors that the approximate search keeps per cell beyond those that are returned, so that it misses fewer. With 0,
+4, 8, 16 and 32 it finds .899, .969, .987, .998 and 1.000 of the 15 nearest of 20,000 cells; 8 take .8 s, 32 take 2.0
+s."""
 LEAVES = 16
-"""Of the search tree, from which the approximate search of new cells starts: from one, some cells are led to the wrong
-type and never leave it, since no edges join types that lie far apart."""
+"""Leaves of the search tree from which the approximate search of new cells starts. From a single leaf some cells start
+among cells of a wrong type, and never leave them where no edge joins types that lie far apart. With 1, 4, 16 and 64
+.930, .938, .962 and .998 of the 15 nearest are found among 20,000 cells of 20 types that lie far apart; with 1, one new
+cell in 1,000 gets mostly neighbors of another type, with 4 and more none."""
 
 
 @dataclass(frozen=True)
 class NearestCells:
-    """The nearest of known cells, by Euclidean distance.
+    """Finds the nearest of known cells, by Euclidean distance.
 
-    Exact up to :data:`MOST_PAIRS` distances; beyond that by nearest-neighbor descent (Dong et al. 2011), which misses
-    some. Both give the same for the same cells, on any number of threads.
+    The search is exact up to :data:`MOST_PAIRS` distances; above it is nearest-neighbor descent (Dong et al. 2011),
+    which misses some neighbors. Either gives the same result for the same cells, on any number of threads.
 
     Parameters
     ----------
     known
-        (n_known, d) representation.
+        (n_known, d) representation of the known cells.
     n_neighbors
-        Neighbors per cell: as many, among few cells, as each of them has others.
+        Neighbors per cell; all other cells if there are fewer.
     """
 
     known: Float
     n_neighbors: int
 
     def among(self) -> Found:
-        """Return (n_known, k) distances and indices of the nearest others of each known cell, nearest first."""
+        """Return (n_known, k) distances and indices of the other known cells nearest to each, the nearest first."""
         n = len(self.known)
         k = min(self.n_neighbors, n - 1)
         if k == 0:
@@ -58,12 +64,13 @@ class NearestCells:
         return distances, indices
 
     def of_themselves(self, again: Float) -> Found:
-        """Return (n_known, k) distances and indices of the nearest others of the known cells as they look ``again``.
+        """Return (n_known, k) distances and indices as :meth:`among`, from other vectors of the same cells.
 
         Parameters
         ----------
         again
-            (n_known, d) representation of the same cells, by other evidence.
+            (n_known, d) representation of the known cells by other evidence, such as thinned counts. Distances are
+            from these to the vectors of the other known cells.
         """
         n = len(self.known)
         if n == 1:
@@ -95,11 +102,11 @@ class NearestCells:
     def _approximate(self) -> Any:
         from pynndescent import NNDescent
 
-        # Before 0.7 it is one leaf always.
+        # Versions of pynndescent before 0.7 always start from one leaf.
         has_leaves = "search_tree_leaf_budget" in signature(NNDescent).parameters
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to correctly find n_neighbors")
-            # Each thread would draw its own random numbers, so that results depended on how many there are.
+            # One job: each thread draws its own random numbers, so that results would depend on the number of threads.
             return NNDescent(
                 self.known,
                 n_neighbors=self.n_neighbors + MARGIN,
@@ -110,9 +117,9 @@ class NearestCells:
 
 
 def _others(found: Found, cells: NDArray[np.integer], k: int) -> Found:
-    """Return the first k neighbors of ``cells``, among more that were found, which are not the cells themselves."""
+    """Return the first k neighbors of ``cells`` that are not the cells themselves, of more than k that were found."""
     distances, indices = found
-    own = indices == cells[:, None]
-    # Of identical cells any may come first: who is not among its own neighbors leaves out the farthest.
-    own[~own.any(axis=1), -1] = True
-    return distances[~own].reshape(len(cells), -1)[:, :k], indices[~own].reshape(len(cells), -1)[:, :k]
+    dropped = indices == cells[:, None]
+    # Among many identical cells, a cell may not have been found for itself: then the farthest is dropped.
+    dropped[~dropped.any(axis=1), -1] = True
+    return distances[~dropped].reshape(len(cells), -1)[:, :k], indices[~dropped].reshape(len(cells), -1)[:, :k]

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 
 def symmetric_normalize(graph: sp.csr_matrix) -> sp.csr_matrix:
-    """Return D^-1/2 A D^-1/2, with D the row sums of A; cells without edges keep empty rows."""
+    """Return D^-1/2 A D^-1/2, where D holds the row sums of A; rows of cells without edges stay empty."""
     degree = np.asarray(graph.sum(axis=1, dtype=np.float64)).ravel()
     root = np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
     scale = sp.diags_array(root)

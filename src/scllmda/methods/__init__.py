@@ -1,38 +1,39 @@
-"""Annotators behind one protocol and one registry.
+"""Annotators behind one protocol (`Method`) and one registry.
 
-Holds one method per file, from arrays to labels and probabilities. No AnnData, no slots, no DNA.
+Holds one file per method, and one folder per published system; arrays in, labels and probabilities out. No AnnData, no
+slots. Nothing but the registry names a system.
 """
 
 from __future__ import annotations
 
-from ._annotate_cells import Annotation, annotate_cells, make_novelty_recipe
 from ._cells import Cells
-from ._registry import METHODS, Method, get, make_recipe, table
-from ._represent_cells import has_own_representation, represent_cells
+from ._decide import finest_label, majority_label
+from ._method import Method
+from ._registry import METHODS, cell_models, get, make_recipe, table
+from ._reject import make_novelty_recipe
 from ._robust import RobustRecipe, robust
-from ._scllmda import ScllmdaRecipe, scllmda
-from ._seqalignatac import SeqAlignAtacRecipe, seqalignatac
-from ._task import Counts, Result, Task
+from ._run import Annotation, represent, run
+from ._task import Given, Represented, Result, Source, Task
 
 __all__ = [
     "METHODS",
     "Annotation",
     "Cells",
-    "Counts",
+    "Given",
     "Method",
+    "Represented",
     "Result",
     "RobustRecipe",
-    "ScllmdaRecipe",
-    "SeqAlignAtacRecipe",
+    "Source",
     "Task",
-    "annotate_cells",
+    "cell_models",
+    "finest_label",
     "get",
-    "has_own_representation",
+    "majority_label",
     "make_novelty_recipe",
     "make_recipe",
-    "represent_cells",
+    "represent",
     "robust",
-    "scllmda",
-    "seqalignatac",
+    "run",
     "table",
 ]

@@ -12,9 +12,10 @@ from scipy.special import softmax
 from ..calibration import fit_temperature
 from ._held_out_parts import held_out_parts
 from ._logistic import logistic_posteriors
+from ._method import Method
 from ._principal_axes import rotate_to_principal_axes
 from ._representations import lsi, spectral, tfidf_on_means
-from ._task import Counts, Result, Task
+from ._task import Represented, Result, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -74,32 +75,33 @@ class NearestCentroidRecipe:
     """Held-out parts of the reference for calibration, unless it has batches; as of ``robust``."""
 
 
-def embed_by_lsi(counts: Counts, recipe: LsiRecipe) -> Float:
-    """Return (n_cells, k): LSI, see :func:`lsi`."""
-    return lsi(
-        counts.X,
-        n_components=recipe.n_components,
-        max_depth_correlation=recipe.max_depth_correlation,
-        rng=counts.rng,
+def by_lsi(task: Task, recipe: LsiRecipe) -> Represented:
+    """Embed cells (n_cells, k) by LSI, see :func:`lsi`."""
+    return Represented(
+        lsi(
+            task.counts,
+            n_components=recipe.n_components,
+            max_depth_correlation=recipe.max_depth_correlation,
+            rng=task.rng,
+        )
     )
 
 
-def embed_for_harmony(counts: Counts, recipe: LsiRecipe) -> Float:
-    """Return (n_cells, k): LSI, if there is a Harmony to run on it."""
+def by_lsi_for_harmony(task: Task, recipe: LsiRecipe) -> Represented:
+    """Embed cells (n_cells, k) by LSI, if there is a Harmony to run on it."""
     _import_harmony()
-    return embed_by_lsi(counts, recipe)
+    return by_lsi(task, recipe)
 
 
-def embed_by_spectrum(counts: Counts, recipe: SpectralLrRecipe) -> Float:
-    """Return (n_cells, k): the spectral embedding, see :func:`spectral`."""
-    return spectral(counts.X, n_components=recipe.n_components, rng=counts.rng)
+def by_spectrum(task: Task, recipe: SpectralLrRecipe) -> Represented:
+    """Embed cells (n_cells, k) by the spectral embedding, see :func:`spectral`."""
+    return Represented(spectral(task.counts, n_components=recipe.n_components, rng=task.rng))
 
 
-def embed_by_means(counts: Counts, recipe: NearestCentroidRecipe) -> Float:
-    """Return (n_cells, k): TF-IDF as far as the centroids of :func:`nearest_centroid` read it."""
-    part = held_out_parts(counts.labels, counts.batch, recipe.n_folds)
-    n_classes = int(counts.labels.max()) + 1
-    return tfidf_on_means(counts.X, np.where(part >= 0, part * n_classes + counts.labels, -1))
+def by_means(task: Task, recipe: NearestCentroidRecipe) -> Represented:
+    """Return cells (n_cells, k): TF-IDF as far as the centroids of :func:`nearest_centroid` read it."""
+    part = held_out_parts(task.labels, task.batch, recipe.n_folds)
+    return Represented(tfidf_on_means(task.counts, np.where(part >= 0, part * task.n_classes + task.labels, -1)))
 
 
 def nearest_neighbors(task: Task, recipe: LsiKnnRecipe) -> Result:
@@ -201,3 +203,57 @@ def _import_harmony() -> ModuleType:
         msg = "method='harmony_lr' needs Harmony. Install it: pip install 'scllmda[harmony]' (or harmonypy>=2)."
         raise ImportError(msg) from error
     return harmonypy
+
+
+READS = frozenset({"counts"})
+OF_LSI = frozenset(LsiRecipe.__dataclass_fields__)
+
+LSI_KNN = Method(
+    "lsi_knn",
+    nearest_neighbors,
+    LsiKnnRecipe,
+    "Baseline: vote of nearest neighbors in LSI",
+    "Cusanovich et al. 2015, Science 348:910",
+    READS,
+    by_lsi,
+    OF_LSI,
+)
+LSI_LR = Method(
+    "lsi_lr",
+    logistic_regression,
+    LsiLrRecipe,
+    "Baseline: logistic regression on LSI",
+    "Cusanovich et al. 2015, Science 348:910",
+    READS,
+    by_lsi,
+    OF_LSI,
+)
+HARMONY_LR = Method(
+    "harmony_lr",
+    harmony_lr,
+    HarmonyLrRecipe,
+    "Baseline: logistic regression on LSI after Harmony (needs harmonypy)",
+    "Korsunsky et al. 2019, Nat Methods 16:1289",
+    READS,
+    by_lsi_for_harmony,
+    OF_LSI,
+)
+SPECTRAL_LR = Method(
+    "spectral_lr",
+    logistic_regression,
+    SpectralLrRecipe,
+    "Baseline: logistic regression on SnapATAC2's spectral embedding",
+    "Zhang et al. 2024, Nat Methods 21:217",
+    READS,
+    by_spectrum,
+    frozenset({"n_components"}),
+)
+NEAREST_CENTROID = Method(
+    "nearest_centroid",
+    nearest_centroid,
+    NearestCentroidRecipe,
+    "Baseline: nearest class mean by cosine, on TF-IDF of all peaks, calibrated",
+    "Manning et al. 2008, Introduction to Information Retrieval, ch. 14",
+    READS,
+    by_means,
+)

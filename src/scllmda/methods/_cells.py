@@ -24,6 +24,9 @@ class Cells:
     """Evidence of the reference cells as if they had the query's depths."""
     around_as_query: Float | None = None
     """(n_reference, m): the same of ``around``."""
+    own_axes: Float | None = None
+    """(n_cells, k): where cells lie along the leading axes of peaks that the other domain lacks; NaN for cells that
+    were not looked at."""
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -41,4 +44,5 @@ class Cells:
             None if self.around is None else self.around[cells],
             None if self.as_query is None else self.as_query.take(reference),
             None if self.around_as_query is None else self.around_as_query[reference],
+            None if self.own_axes is None else self.own_axes[cells],
         )

@@ -7,9 +7,10 @@ Codes = NDArray[np.integer]
 
 
 def held_out_parts(labels: Codes, batch: Codes | None, n_folds: int) -> NDArray[np.intp]:
-    """Return (n_cells,) the part in which a reference cell is held out, -1 for the query.
+    """Return (n_cells,) the part of the reference with which a cell is held out, -1 for the query.
 
-    Parts are batches if there are several, else ``n_folds`` stratified by class.
+    Parts are the reference's batches if it has several: what differs between donors is what differs between studies.
+    Else they are ``n_folds`` parts with the same share of each class.
     """
     part = np.full(len(labels), -1, dtype=np.intp)
     reference = np.flatnonzero(labels >= 0)

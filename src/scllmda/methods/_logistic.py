@@ -7,11 +7,14 @@ Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
 
 MOST_CELLS = 5_000
-"""Of a class that the fit looks at; they stand for all of them."""
-TOLERANCE = 1e-5
-"""Of the loss, relative, by which a round of steps has to lower it for another to follow."""
-STEPS, MOST_ROUNDS = 30, 10
-"""Steps of a round."""
+"""Cells of a class, at most, that the fit looks at, at even distances; the class keeps the weight of all its cells. A
+class of more cells is described as well by these: its mean is known to a seventieth of its spread."""
+TOLERANCE = 5e-4
+"""Largest gradient at which scikit-learn's L-BFGS stops. With 1e-3, 5e-4 and 1e-4 the accuracy was .890, .894 and .892
+on bone marrow D6T1 → D5T1 (10 types), .792, .793 and .792 (16 types), .604, .605 and .606 on cortex, in 8.7, 9.4 and
+12.6 s, 9.6, 10.6 and 16.0 s, 5.5, 6.0 and 7.0 s of the whole annotation."""
+MOST_STEPS = 1000
+"""Steps of L-BFGS, at most."""
 
 
 def logistic_posteriors(
@@ -23,9 +26,10 @@ def logistic_posteriors(
     C: float,
     balance: float = 0.0,
 ) -> Float:
-    """Return posteriors (n_new, n_classes) of a logistic regression on centered features of unit scale as a whole.
+    """Return posteriors (n_new, n_classes) of scikit-learn's multinomial logistic regression.
 
-    It runs on one thread: on data of usual size, several cost more than they gain.
+    Features are centered, and scaled as a whole to unit spread: leading dimensions keep their larger say. It runs on
+    one thread: on data of usual size, several cost more than they gain.
 
     Parameters
     ----------
@@ -43,6 +47,7 @@ def logistic_posteriors(
         Cells of a class of n cells weigh n^-balance: with 0 alike, as in scikit-learn, with 1 so that all classes weigh
         the same, as of ``class_weight="balanced"``. The mean weight is one.
     """
+    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     classes, codes = np.unique(labels, return_inverse=True)
@@ -53,11 +58,13 @@ def logistic_posteriors(
     n_cells = np.bincount(codes)
     seen = _spread_out(codes, n_cells)
     weight = (n_cells ** (1.0 - balance) / np.bincount(codes[seen]))[codes[seen]]
-    weight *= C * len(codes) / weight.sum()
+    weight *= len(codes) / weight.sum()
     center, spread = known.mean(axis=0), known.std() or 1.0
+    model = LogisticRegression(C=C, tol=TOLERANCE, max_iter=MOST_STEPS)
     with threadpool_limits(1):
-        B = _fit(_with_ones((known[seen] - center) / spread), codes[seen], weight.astype(np.float32))
-        proba[:, classes] = _softmax((_with_ones((new - center) / spread) @ B).astype(np.float64))
+        model.fit(((known[seen] - center) / spread).astype(np.float32), codes[seen], sample_weight=weight)
+        # In double precision, so that probabilities add up to one.
+        proba[:, classes] = model.predict_proba(((new - center) / spread).astype(np.float64))
     return proba
 
 
@@ -67,55 +74,3 @@ def _spread_out(codes: Codes, n_cells: Codes) -> NDArray[np.intp]:
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(n_cells) - n_cells, n_cells)
     share = np.minimum(MOST_CELLS / n_cells, 1.0)[codes[order]]
     return np.sort(order[np.floor((rank + 1) * share + 1e-9) > np.floor(rank * share + 1e-9)])
-
-
-def _with_ones(X: Float) -> NDArray[np.float32]:
-    return np.column_stack([X, np.ones(len(X))]).astype(np.float32)
-
-
-def _fit(X: NDArray[np.float32], y: Codes, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return B (d, n_classes) of least Σ weight × log loss + ½ ‖B‖², where the last row, the intercepts, is free.
-
-    By L-BFGS in coordinates in which the curvature of each class is one in all directions. Leading and trailing
-    dimensions, common and rare classes differ by orders of magnitude: without that it takes thousands of steps. The
-    curvature changes on the way, hence the rounds.
-    """
-    from scipy.linalg import cholesky, solve_triangular
-    from scipy.optimize import minimize
-
-    n, d = X.shape
-    k = int(y.max()) + 1
-    cells = np.arange(n)
-    ridge = np.append(np.ones(d - 1), 0.0)
-    share = np.bincount(y, weights=weight, minlength=k) / weight.sum()
-    B = np.zeros((k, d))
-    B[:, -1] = np.log(share)
-    proba, before = np.tile(share.astype(np.float32), (n, 1)), np.inf
-    for _ in range(MOST_ROUNDS):
-        curvature = np.stack([(X * (weight * p * (1 - p))[:, None]).T @ X for p in proba.T]).astype(np.float64)
-        roots = [cholesky(c + np.diag(ridge) + 1e-6 * np.eye(d), lower=True) for c in curvature]
-        to_B = np.stack([solve_triangular(root, np.eye(d), lower=True).T for root in roots])
-
-        def loss(u: Float, to_B: Float = to_B) -> tuple[float, Float]:
-            B = np.einsum("kde,ke->kd", to_B, u.reshape(k, d))
-            proba = _softmax(X @ B.T.astype(np.float32))
-            value = float(-(weight @ np.log(np.maximum(proba[cells, y], 1e-30)).astype(np.float64)))
-            proba[cells, y] -= 1
-            slope = (proba * weight[:, None]).T @ X + ridge * B
-            return value + 0.5 * float((ridge * B**2).sum()), np.einsum("kde,kd->ke", to_B, slope).ravel()
-
-        u = np.stack([root.T @ b for root, b in zip(roots, B, strict=True)])
-        found = minimize(loss, u.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": STEPS})
-        B = np.einsum("kde,ke->kd", to_B, found.x.reshape(k, d))
-        if before - found.fun <= TOLERANCE * found.fun:
-            break
-        before = found.fun
-        proba = _softmax(X @ B.T.astype(np.float32))
-    return B.T.astype(np.float32)
-
-
-def _softmax(logits: Float) -> Float:
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
-    return logits

@@ -13,8 +13,9 @@ Codes = NDArray[np.integer]
 def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float) -> dict[str, float]:
     """Weigh posteriors in a log-linear mixture, by the log loss on cells that were held out.
 
-    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986), with weights of 0 to 1. The
-    first stands alone unless the second takes off a share ``worth`` of its loss; if it does, all of them are mixed.
+    log p = Σ_m weight_m log p_m + const (logarithmic opinion pool, Genest & Zidek 1986), with weights of 0 to 1 that
+    minimize −Σ log p(label of the cell). The first classifier is used alone unless a mixture with the second has a loss
+    that is smaller by the share ``worth``; then all of them are mixed.
 
     Parameters
     ----------
@@ -23,7 +24,8 @@ def fit_mixture(posteriors: Mapping[str, Float], labels: Codes, *, worth: float)
     labels
         (n_cells,) codes.
     worth
-        0-1. What fits held-out cells of the same study a little better need not hold in another one.
+        Share (0-1) of the first one's loss. What fits held-out cells of the same study a little better need not hold in
+        another one.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def mix(posteriors: Mapping[str, Float], weights: Mapping[str, float]) -> Float:
 
 
 def _weights(members: list[Float], labels: Codes) -> tuple[Float, float]:
-    """Return the weights of least log loss, and that loss."""
+    """Return the weights (n_members,) of least log loss, and that loss."""
     from scipy.optimize import minimize
 
     logs, cells = np.stack(members).astype(np.float64), np.arange(len(labels))

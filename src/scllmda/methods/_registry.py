@@ -1,118 +1,60 @@
+"""Every method that has a name. A new one is a file, a published system a folder, and one entry here."""
+
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from .._checks import make
-from ._baselines import (
-    HarmonyLrRecipe,
-    LsiKnnRecipe,
-    LsiLrRecipe,
-    NearestCentroidRecipe,
-    SpectralLrRecipe,
-    embed_by_lsi,
-    embed_by_means,
-    embed_by_spectrum,
-    embed_for_harmony,
-    harmony_lr,
-    logistic_regression,
-    nearest_centroid,
-    nearest_neighbors,
-)
-from ._robust import RobustRecipe, robust
-from ._scllmda import ScllmdaRecipe, scllmda
-from ._seqalignatac import SeqAlignAtacRecipe, seqalignatac
-from ._task import Counts, Result, Task
-
-
-@dataclass(frozen=True)
-class Method:
-    """An annotator and what to know of it."""
-
-    function: Callable[[Task, Any], Result]
-    recipe: type
-    """Frozen dataclass of its constants, each with its source."""
-    description: str
-    citation: str
-    representation: Callable[[Counts, Any], NDArray[np.floating]] | None = None
-    """Cells from joint counts, (n_cells, k), with the recipe; None for the package's own cell embedding."""
-
+from ._baselines import HARMONY_LR, LSI_KNN, LSI_LR, NEAREST_CENTROID, SPECTRAL_LR
+from ._method import Method
+from ._robust import ROBUST
+from .scllmda import SCLLMDA
+from .seqalignatac import SEQALIGNATAC
 
 METHODS = {
-    "robust": Method(robust, RobustRecipe, "Logistic regressions, smoothed over the graph, calibrated", "scllmda"),
-    "scllmda": Method(
-        scllmda,
-        ScllmdaRecipe,
-        "Graph convolutions on kNN and PPMI graphs with a domain adversary",
-        "Liu et al. 2026, PLoS Comput Biol 22(4):e1014226",
-    ),
-    "seqalignatac": Method(
-        seqalignatac,
-        SeqAlignAtacRecipe,
-        "Graph convolutions shallow on the reference and deep on the query, with a domain adversary or MMD",
-        "Liu et al. 2025, Bioinformatics, btaf682",
-    ),
-    "lsi_knn": Method(
-        nearest_neighbors,
-        LsiKnnRecipe,
-        "Baseline: vote of nearest neighbors in LSI",
-        "Cusanovich et al. 2015, Science 348:910",
-        embed_by_lsi,
-    ),
-    "lsi_lr": Method(
-        logistic_regression,
-        LsiLrRecipe,
-        "Baseline: logistic regression on LSI",
-        "Cusanovich et al. 2015, Science 348:910",
-        embed_by_lsi,
-    ),
-    "harmony_lr": Method(
-        harmony_lr,
-        HarmonyLrRecipe,
-        "Baseline: logistic regression on LSI after Harmony (needs harmonypy)",
-        "Korsunsky et al. 2019, Nat Methods 16:1289",
-        embed_for_harmony,
-    ),
-    "spectral_lr": Method(
-        logistic_regression,
-        SpectralLrRecipe,
-        "Baseline: logistic regression on SnapATAC2's spectral embedding",
-        "Zhang et al. 2024, Nat Methods 21:217",
-        embed_by_spectrum,
-    ),
-    "nearest_centroid": Method(
-        nearest_centroid,
-        NearestCentroidRecipe,
-        "Baseline: nearest class mean by cosine, on TF-IDF of all peaks, calibrated",
-        "Manning et al. 2008, Introduction to Information Retrieval, ch. 14",
-        embed_by_means,
-    ),
+    method.name: method
+    for method in (
+        ROBUST,
+        SCLLMDA,
+        SEQALIGNATAC,
+        LSI_KNN,
+        LSI_LR,
+        HARMONY_LR,
+        SPECTRAL_LR,
+        NEAREST_CENTROID,
+    )
 }
 
 
-def get(name: str) -> Method:
-    """Return a method by its name.
+def get(method: str | Method) -> Method:
+    """Return a method by its name; a method is returned as it is.
 
     Raises
     ------
     ValueError
         Unknown name; the known ones are listed.
+    TypeError
+        Neither a name nor a method.
     """
-    if name not in METHODS:
-        close = difflib.get_close_matches(str(name), METHODS, n=1)
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str):
+        msg = f"Found method={method!r} ({type(method).__name__}); expected a name of sl.get.methods(), or a Method."
+        raise TypeError(msg)
+    if method not in METHODS:
+        close = difflib.get_close_matches(method, METHODS, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        msg = f"Unknown method {name!r}; expected one of {sorted(METHODS)}.{hint}"
+        msg = f"Unknown method {method!r}; expected one of {sorted(METHODS)}.{hint}"
         raise ValueError(msg)
-    return METHODS[name]
+    return METHODS[method]
 
 
-def make_recipe(name: str, overrides: Mapping[str, Any] | None) -> Any:
+def make_recipe(method: str | Method, overrides: Mapping[str, Any] | None) -> Any:
     """Return a method's constants with some of them replaced.
 
     Raises
@@ -120,14 +62,21 @@ def make_recipe(name: str, overrides: Mapping[str, Any] | None) -> Any:
     TypeError, ValueError
         A name is not one of the recipe's, or a value is of another type or out of its range.
     """
-    return make(get(name).recipe, overrides, f"method={name!r}")
+    method = get(method)
+    return make(method.recipe, overrides, f"method={method.name!r}")
+
+
+def cell_models() -> list[str]:
+    """Return the names of the published systems whose first stage embeds cells by the DNA of their peaks."""
+    return [name for name, method in METHODS.items() if method.represent is not None and method.without_sequence]
 
 
 def table() -> pd.DataFrame:
-    """Return a row per method: its description, citation and recipe with default values."""
+    """Return a row per method: its description, what it reads, its citation and its recipe with default values."""
     rows = {
         name: {
             "description": method.description,
+            "reads": ", ".join(sorted(method.parts(method.recipe()))),
             "citation": method.citation,
             "recipe": ", ".join(f"{f.name}={f.default}" for f in fields(method.recipe)),
         }

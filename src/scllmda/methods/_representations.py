@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 Float = NDArray[np.floating]
 
-SCALE = 1e4
-"""Of term frequencies before their logarithm; Signac and muon have the same."""
 MIN_DEGREE = 1e-9
 """A cell that is less like all others together has nothing in common with them but rounding."""
 MIN_SPREAD = 1e-10
@@ -17,7 +21,11 @@ MIN_SPREAD = 1e-10
 
 
 def tfidf(X: sp.csr_matrix) -> sp.csr_matrix:
-    """Return log(1 + 10⁴ TF) · log(1 + IDF), what ``muon.atac.pp.tfidf`` and Signac's ``RunTFIDF(method=3)`` compute.
+    """Return log(1 + 10⁴ TF) · log(1 + IDF), by muon.
+
+    Signac's ``RunTFIDF(method=3)``. Beside eight lines of scipy, which give the same to two units in the last place,
+    muon took 1.2 to 2 times as long and 1.5 times the memory (10,000 cells × 100,000 peaks, 3 % open: 1.6 s instead of
+    1.3 s, 1,039 MB instead of 690 MB), and 2.7 s once, to import it.
 
     Parameters
     ----------
@@ -28,17 +36,32 @@ def tfidf(X: sp.csr_matrix) -> sp.csr_matrix:
     -------
     (n_cells, n_peaks) CSR float64; empty cells stay empty.
     """
-    depth, open_cells = _totals(X)
-    Y = sp.csr_matrix(sp.diags(SCALE / np.maximum(depth, 1)) @ X)
-    Y.data = np.log1p(Y.data)
-    return sp.csr_matrix(Y @ sp.diags(np.log1p(X.shape[0] / np.maximum(open_cells, 1))))
+    # muon takes no arrays; the object is not seen outside.
+    from anndata import AnnData
+
+    binary = X.astype(np.float64)
+    binary.eliminate_zeros()
+    # Cells and peaks without counts are divided by their sum too, and have no entry where that would show.
+    with np.errstate(divide="ignore"):
+        Y = sp.csr_matrix(_import_muon().atac.pp.tfidf(AnnData(binary), inplace=False))
+    Y.sort_indices()
+    return Y
+
+
+def _import_muon() -> ModuleType:
+    with warnings.catch_warnings():
+        # muon 0.1.9 asks scanpy for its version in a way that scanpy 1.11 warns of.
+        warnings.simplefilter("ignore", FutureWarning)
+        import muon
+    return muon
 
 
 def lsi(X: sp.csr_matrix, *, n_components: int, max_depth_correlation: float, rng: np.random.Generator) -> Float:
     """Return the leading singular vectors of TF-IDF, times their singular values, each cell of unit length.
 
     Latent semantic indexing (Cusanovich et al. 2015, Science 348:910). The decomposition is ARPACK's, converged to
-    machine precision: a few power iterations cost accuracy of labels.
+    machine precision: a few power iterations cost accuracy of labels. ``muon.atac.tl.lsi`` spans the same, but from a
+    start that no seed decides, and neither without depth nor for as few peaks as components.
 
     Parameters
     ----------

@@ -1,54 +1,141 @@
+"""What an annotator reads, and what it returns."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..genomics import Intervals
+from ..graphs import nearest_graph, neighbors_among, ppmi_graph, symmetrize, within_domains
 from ._cells import Cells
 
+Float = NDArray[np.floating]
 
-@dataclass(frozen=True)
-class Counts:
-    """What a method's own representation is made of: all cells, and labels of the reference alone."""
+PARTS = frozenset({"embedding", "counts", "peaks", "peak_embeddings"})
+"""What a source can give. A method names the parts that it reads, and no others are made."""
 
-    X: sp.csr_matrix
-    """(n_cells, n_peaks) 1 where a peak is open, on peaks that are evidence in the reference and in the query."""
-    labels: NDArray[np.integer]
-    """(n_cells,) class codes; -1 marks the query."""
-    rng: np.random.Generator
-    batch: NDArray[np.integer] | None = None
-    """(n_cells,) batch codes, read for reference cells only."""
+
+class Source:
+    """Reference and query cells as they come to the annotators. Each part is made when it is first read."""
+
+    @property
+    def embedding(self) -> Cells:
+        """All cells in the package's own embedding."""
+        return self._without("embedding")
+
+    @property
+    def counts(self) -> sp.csr_matrix:
+        """(n_cells, n_peaks) 1 where a peak is open, on peaks that are evidence in the reference and in the query."""
+        return self._without("counts")
+
+    @property
+    def peaks(self) -> Intervals:
+        """(n_peaks,) where those peaks lie, on the reference's genome build."""
+        return self._without("peaks")
+
+    @property
+    def peak_embeddings(self) -> Float:
+        """(n_peaks, d) vectors of the same peaks' DNA; rows of NaN are peaks without a known base."""
+        return self._without("peak_embeddings")
+
+    def _without(self, part: str) -> NoReturn:
+        msg = f"These cells come without {part}; expected a method that reads none."
+        raise TypeError(msg)
+
+
+class Given(Source):
+    """A source of cells that were embedded before."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+
+    @property
+    def embedding(self) -> Cells:
+        """The cells as they were given."""
+        return self.cells
 
 
 @dataclass(frozen=True)
 class Task:
-    """What an annotator sees: all cells, and labels of the reference alone."""
+    """All cells with an open peak, and labels of the reference alone. Each part is made when it is first read."""
 
-    cells: Cells
+    source: Source
+    reads: frozenset[str]
+    """Of ``PARTS``: what the method says that it reads."""
+    at: NDArray[np.intp]
+    """(n_cells,) positions of the cells among those of the source, increasing."""
     labels: NDArray[np.integer]
     """(n_cells,) class codes; -1 marks the query."""
     n_classes: int
-    nearest: sp.csr_matrix
-    """(n_cells, n_cells) from each cell to its nearest neighbors, within domains."""
-    connectivities: sp.csr_matrix
-    """(n_cells, n_cells) the same, symmetric: kNN graph."""
-    ppmi: sp.csr_matrix
-    """(n_cells, n_cells) PPMI graph, within domains."""
     rng: np.random.Generator
     batch: NDArray[np.integer] | None = None
     """(n_cells,) batch codes, read for reference cells only."""
     device: str = "cpu"
     n_neighbors: int = 15
     """That a cell is to have in the graphs, where there are enough cells."""
+    space: Cells | None = None
+    """The cells in the space that they are labeled in; None before the method has made it."""
 
     @property
-    def X(self) -> NDArray[np.floating]:
-        """(n_cells, d) representation of reference and query cells."""
+    def cells(self) -> Cells:
+        """The cells in the space that they are labeled in: the package's embedding, or one that the method made."""
+        if self.space is None:
+            _refuse("embedding", self.reads)
+        return self.space
+
+    @property
+    def X(self) -> Float:
+        """(n_cells, d) where they are in it."""
         return self.cells.X
+
+    @property
+    def X_at_unit_scale(self) -> Float:
+        """``X`` scaled as a whole to unit mean square: learning rates are published for features of that order."""
+        return self.X / np.sqrt(np.mean(np.square(self.X, dtype=np.float64)))
+
+    @cached_property
+    def counts(self) -> sp.csr_matrix:
+        """(n_cells, n_peaks) binary; see :class:`Source`."""
+        return sp.csr_matrix(self._part("counts")[self.at])
+
+    @property
+    def peaks(self) -> Intervals:
+        """(n_peaks,) intervals of the counts' peaks."""
+        return self._part("peaks")
+
+    @property
+    def peak_embeddings(self) -> Float:
+        """(n_peaks, d) of the counts' peaks."""
+        return self._part("peak_embeddings")
+
+    @property
+    def around(self) -> Float:
+        """(n_cells, m) where neighbors are looked for."""
+        return self.cells.X if self.cells.around is None else self.cells.around
+
+    @cached_property
+    def nearest(self) -> sp.csr_matrix:
+        """(n_cells, n_cells) from each cell to its nearest neighbors, within domains; fewer in a small query."""
+        reference, query = np.flatnonzero(~self.query), np.flatnonzero(self.query)
+        k = neighbors_among(len(query), self.n_neighbors)
+        graphs = [nearest_graph(self.around[reference], self.n_neighbors), nearest_graph(self.around[query], k)]
+        return within_domains(graphs, [reference, query])
+
+    @cached_property
+    def connectivities(self) -> sp.csr_matrix:
+        """(n_cells, n_cells) the same, symmetric: kNN graph."""
+        return symmetrize(self.nearest)
+
+    @cached_property
+    def ppmi(self) -> sp.csr_matrix:
+        """(n_cells, n_cells) PPMI graph, within domains."""
+        return ppmi_graph(self.connectivities, self.query.astype(np.int8), rng=self.rng)
 
     @property
     def query(self) -> NDArray[np.bool_]:
@@ -56,33 +143,59 @@ class Task:
         return self.labels < 0
 
     @property
-    def X_at_unit_scale(self) -> NDArray[np.floating]:
-        """``X`` scaled as a whole to unit mean square: learning rates are published for features of that order."""
-        return self.X / np.sqrt(np.mean(np.square(self.X, dtype=np.float64)))
-
-    def in_order(self, reference: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return reference and query cells (n, k) as all cells in their order."""
-        cells = np.empty((len(self.X), reference.shape[1]), dtype=np.float32)
-        cells[~self.query], cells[self.query] = reference, query
-        return cells
-
-    @property
     def seed(self) -> int:
         """A seed for torch, drawn from ``rng``."""
         return int(self.rng.integers(2**31))
+
+    def in_order(self, reference: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return reference and query cells (n, k) as all cells in their order."""
+        cells = np.empty((len(self.labels), reference.shape[1]), dtype=np.float32)
+        cells[~self.query], cells[self.query] = reference, query
+        return cells
+
+    def within(self, space: Cells) -> Task:
+        """Return the task of those cells that have a place in a space, which they are labeled in."""
+        seen = space.seen
+        kept, of_reference = np.flatnonzero(seen), np.flatnonzero(seen[~self.query])
+        batch = None if self.batch is None else self.batch[kept]
+        labels = self.labels[kept]
+        return replace(self, at=self.at[kept], labels=labels, batch=batch, space=space.take(kept, of_reference))
+
+    def _part(self, name: str) -> Any:
+        if name not in self.reads:
+            _refuse(name, self.reads)
+        return getattr(self.source, name)
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Cells in a space that a method made."""
+
+    cells: Float
+    """(n_cells, k)."""
+    peaks: Float | None = None
+    """(n_peaks, k) the peaks of ``Task.counts`` in the same space, if they have a place in it."""
+    history: Mapping[str, Any] = field(default_factory=dict)
+    """Losses, lists of numbers by name."""
 
 
 @dataclass(frozen=True)
 class Result:
     """What an annotator returns."""
 
-    proba: NDArray[np.floating]
+    proba: Float
     """(n_query, n_classes) probabilities."""
-    aligned: NDArray[np.floating]
+    aligned: Float
     """(n_cells, k) aligned representation of all cells."""
     history: Mapping[str, Any] = field(default_factory=dict)
     """Losses or fitted constants, numbers or lists of numbers."""
-    as_query: NDArray[np.floating] | None = None
+    as_query: Float | None = None
     """(n_reference, k): the reference cells in it as if they had the query's depths; None where that is no matter."""
-    held_out: NDArray[np.floating] | None = None
+    held_out: Float | None = None
     """(n_reference, n_classes): probabilities of reference cells by the others."""
+
+
+def _refuse(part: str, reads: frozenset[str]) -> NoReturn:
+    """Raise TypeError: what a method reads it has to say, so that nothing is made that nobody reads."""
+    msg = f"The method reads {part!r} and does not say so; expected it among its reads={sorted(reads)}."
+    raise TypeError(msg)

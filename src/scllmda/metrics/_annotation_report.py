@@ -8,7 +8,7 @@ import pandas as pd
 from .._checks import checked
 from .._keys import UNASSIGNED, class_column
 from .._label_text import as_text
-from ._reliability_bins import reliability_bins
+from ..calibration import reliability_bins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

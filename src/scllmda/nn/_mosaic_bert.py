@@ -59,7 +59,7 @@ class MosaicBert(nn.Module):
 
         Returns
         -------
-        (n, length, hidden_size); what stands at padding means nothing.
+        (n, length, hidden_size); the vectors at padding have no meaning.
         """
         x = self.norm(self.tokens(ids) + self.token_types.weight[0])
         bias = alibi_bias(self.n_heads, ids.shape[1], device=x.device, dtype=x.dtype)
@@ -106,8 +106,8 @@ def alibi_slopes(n_heads: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)  # batches come sorted by length
 def alibi_bias(n_heads: int, length: int, *, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to attention scores, minus the slope times the distance: (1, n_heads, length, length)."""
+    """Return the bias of attention scores, −slope × distance between tokens: (1, n_heads, length, length)."""
     with torch.inference_mode(mode=False):  # so that a kept bias also serves a later call that needs gradients
-        place = torch.arange(length, device=device)
-        distance = (place[:, None] - place).abs()
+        position = torch.arange(length, device=device)
+        distance = (position[:, None] - position).abs()
         return (-alibi_slopes(n_heads).to(device)[:, None, None] * distance).to(dtype)[None]

@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 _MASKED_IN_TRAINING = 0.15 * 0.8
-"""Share of tokens that were <mask> in training (ESM-2, Lin et al. 2023): 15 % chosen, 80 % of them masked."""
+"""Share of the tokens that were replaced by <mask> in training: 80 % of the 15 % that were to be predicted (ESM-2, Lin
+et al. 2023)."""
 
 
 class NucleotideTransformer(nn.Module):
@@ -71,7 +72,7 @@ class NucleotideTransformer(nn.Module):
 
         Returns
         -------
-        (n, length, hidden_size); what stands at padding means nothing.
+        (n, length, hidden_size); the vectors at padding have no meaning.
         """
         x = self.embed(ids, mask)
         rotation = None
@@ -83,7 +84,7 @@ class NucleotideTransformer(nn.Module):
         return self.norm(x)
 
     def embed(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what enters the first layer, (n, length, hidden_size)."""
+        """Return the embeddings of tokens and positions, which enter the first layer, (n, length, hidden_size)."""
         x = self.tokens(ids)
         if self.token_dropout:
             masked = ids == self.mask_id

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from .._anndata import claim_slots
 from .._keys import UNASSIGNED, AnnotationKeys, class_column
-from ..methods import Annotation
+from ..methods import Annotation, finest_label, majority_label
 from ._labels import Labels
 
 
 def claim_annotation(
     adata: AnnData,
     key: str,
-    *,
     labels_key: Sequence[str] = (),
     batch_key: str | None = None,
+    *,
     majority_voting: str | None = None,
     use_rep: str | None = None,
 ) -> None:
@@ -57,7 +57,7 @@ def annotation_slots(
     uns: Mapping[str, Any],
     *,
     min_probability: float,
-    clusters: pd.Series | None = None,
+    clusters: NDArray[np.object_] | None = None,
 ) -> dict[tuple[str, str], Any]:
     """Return the slots of an annotation for some of its cells, ready to write.
 
@@ -84,9 +84,9 @@ def annotation_slots(
     proba = annotation.proba[cells]
     classes, levels, seen = labels.classes, labels.levels, proba.any(axis=1)
     raw = np.where(seen, classes[proba.argmax(axis=1)], UNASSIGNED)
-    label = np.where(annotation.rejected[cells], UNASSIGNED, _finest(proba, levels, min_probability))
+    label = np.where(annotation.rejected[cells], UNASSIGNED, finest_label(proba, levels, min_probability))
     if clusters is not None:
-        label = _vote(label, clusters, annotation.query[cells] & seen)
+        label = majority_label(label, clusters, annotation.query[cells] & seen)
     columns = [class_column(c) for c in classes]
     return {
         ("obs", keys.label): _as_category(label, labels.order),
@@ -99,35 +99,6 @@ def annotation_slots(
         ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
-
-
-def _finest(proba: NDArray[np.floating], levels: NDArray[np.object_], min_probability: float) -> NDArray[np.object_]:
-    """Return the finest label of each cell that is probable enough, going from each label to its likeliest part.
-
-    The probability of a label is the sum over its classes.
-    """
-    cells = np.arange(len(proba))
-    sure, label = np.ones(len(proba), dtype=bool), np.empty(len(proba), dtype=object)
-    for level, names in enumerate(levels):
-        parts, part = np.unique(names.astype(str), return_inverse=True)
-        summed = proba @ np.eye(len(parts))[part]
-        best = summed.argmax(axis=1)
-        if level > 0:
-            sure &= summed[cells, best] >= min_probability
-        label[sure] = parts[best[sure]]
-        proba = np.where(part == best[:, None], proba, 0)
-    return label
-
-
-def _vote(labels: NDArray[np.object_], clusters: pd.Series, voters: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """Return the label that most voters of a cell's cluster have; others, and voters of no cluster, keep theirs."""
-    names = clusters.astype(object).to_numpy()
-    voters = voters & clusters.notna().to_numpy()
-    table = pd.crosstab(names[voters], labels[voters])
-    voted = labels.copy()
-    if voters.any():
-        voted[voters] = table.idxmax(axis=1).loc[names[voters]].to_numpy()
-    return voted
 
 
 def _as_category(labels: NDArray[np.object_], order: Sequence[str]) -> pd.Series:

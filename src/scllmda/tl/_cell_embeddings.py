@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,23 +12,28 @@ import numpy as np
 from .. import _logging as logg
 from .._anndata import claim_slots, obs_column, require_peaks_only, resolve, write_slots
 from .._checks import checked
-from .._counts import count_blocks, counts
-from .._keys import CELL_EMBEDDING, SEQUENCE, base_rate
+from .._counts import CountBlocks, count_blocks, counts
+from .._keys import CELL_EMBEDDING, base_rate
 from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
+from ..methods import Source, cell_models, make_recipe, represent
+from ..methods import get as get_method
 from ._decoder_slots import decoder_slots, is_embedding, pad
+from ._evidence import require_evidence
 from ._labels import encode_batches
-from ._params import storable
+from ._params import require_effect, storable
+from ._peak_embeddings import find_peak_embeddings, peak_embeddings
 
 if TYPE_CHECKING:
-    import pandas as pd
     import scipy.sparse as sp
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
 
-RECIPES = ("default", "published")
+FACTORISATION = "factorisation"
 LIKELIHOODS = ("bernoulli", "poisson")
 DOMAIN_PEAKS = ("shared", "union")
+OLD_RECIPES = {"default": FACTORISATION, "published": "scllmda"}
+"""Models by the names that ``recipe=`` had for them in scllmda 0.1."""
 
 
 @checked
@@ -39,8 +47,9 @@ def cell_embeddings(
     batch_key: str | None = None,
     likelihood: str = "bernoulli",
     n_latent: int = 128,
-    recipe: str = "default",
-    n_epochs: int = 400,
+    model: str = FACTORISATION,
+    recipe: Mapping[str, Any] | str | None = None,
+    n_epochs: int | None = None,
     key_added: str = CELL_EMBEDDING,
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -49,10 +58,10 @@ def cell_embeddings(
 ) -> AnnData | MuData | None:
     """Embed cells by factorising their open peaks, with the peaks' DNA as prior.
 
-    The default recipe fits logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j to second order around
-    the base rates, in closed form: see :func:`scllmda.factorisation.fit`. ``recipe="published"`` is scLLMDA's first
-    stage (Liu et al. 2026, eq. 1-3): a network from peak embeddings to one output unit per cell, whose weights are the
-    embedding.
+    The default model fits logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j to second order around
+    the base rates, in closed form: see :func:`scllmda.factorisation.fit`. The others are the first stages of published
+    systems: ``model="scllmda"`` (Liu et al. 2026, eq. 1-3) and ``"seqalignatac"`` (Liu et al. 2025, eq. 1-4) train a
+    network from peak embeddings to one output unit per cell, whose weights are the embedding.
 
     Parameters
     ----------
@@ -79,16 +88,20 @@ def cell_embeddings(
         cell types apart better wherever it was measured.
     n_latent
         Dimensions; 128 as in scLLMDA. The counts support k of them, found by held-out likelihood; the rest are zero.
+    model
+        "factorisation", or a published system whose first stage embeds cells: "scllmda", "seqalignatac". These read
+        neither domains nor batches, and have no decoder for new cells.
     recipe
-        "default" or "published".
+        Constants of a published system to replace, as in :func:`scllmda.tl.annotate`: ``{"cell_lr": 3e-3}``. That the
+        name of a model is taken too ("default", "published") is deprecated.
     n_epochs
-        Of the published recipe, which trains for 400 and never stops early.
+        Of a published system, in the place of its ``cell_epochs``, which are 400.
     key_added
         Slots to write.
     rng
         Seed or generator; the same gives the same bytes.
     device
-        Torch device of the published recipe; "auto" takes a GPU when there is one.
+        Torch device of networks; "auto" takes a GPU when there is one.
     mod
         Modality of a MuData that holds the peaks.
     copy
@@ -104,12 +117,12 @@ def cell_embeddings(
         (n_peaks, n_latent), float32: the peaks, g + v_i, orthonormal under the base rates; zero for peaks that are no
         evidence. A cell opens a peak about 1 + w_j · (g + v_i) times as often as its depth and the base rate say.
     ``.var[f"{key_added}_rate"]``
-        (n_peaks,), float32: the peaks' base rates; not with the published recipe.
+        (n_peaks,), float32: the peaks' base rates; of the factorisation.
     ``.uns[key_added]``
         ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``cell_covariance``, ``peak_covariance``
         and ``cell_gram`` (k, k), the priors and the evidence behind the loadings; with sequence ``prior``, g as a
-        linear map: ``mean`` and ``scale`` (d,) of the peak embeddings, ``weights`` (d, k), ``held_out_r2``. With the
-        published recipe ``history`` instead.
+        linear map: ``mean`` and ``scale`` (d,) of the peak embeddings, ``weights`` (d, k), ``held_out_r2``. Of a
+        published system ``history`` instead.
 
     Raises
     ------
@@ -117,7 +130,8 @@ def cell_embeddings(
         No such layer, column or peak embeddings.
     ValueError
         Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several
-        peak embeddings and ``use_varm=None``; unknown recipe; the published recipe without peak embeddings.
+        peak embeddings and ``use_varm=None``; unknown model; a published system without peak embeddings; a parameter
+        that has no effect with the model.
 
     Examples
     --------
@@ -128,14 +142,20 @@ def cell_embeddings(
     >>> adata.obsm["X_scllmda"].shape
     (600, 32)
     """
+    model, recipe = _as_model(model, recipe)
     for name, value, known in (
-        ("recipe", recipe, RECIPES),
+        ("model", model, (FACTORISATION, *cell_models())),
         ("likelihood", likelihood, LIKELIHOODS),
         ("domain_peaks", domain_peaks, DOMAIN_PEAKS),
     ):
         if value not in known:
             msg = f"Unknown {name} {value!r}; expected one of {list(known)}."
             raise ValueError(msg)
+    of_factorisation = {"domain_key": domain_key, "batch_key": batch_key}
+    require_effect(f"with model={model!r}", of_factorisation, possible=model == FACTORISATION)
+    of_networks = {"recipe": recipe, "n_epochs": n_epochs}
+    require_effect(f"with model={model!r}", of_networks, possible=model != FACTORISATION)
+    settings = None if model == FACTORISATION else _settings(model, recipe, n_latent, n_epochs)
     if batch_key is not None and domain_peaks == "union":
         msg = "batch_key= needs base rates of peaks that all cells are seen through; pass domain_peaks='shared'."
         raise ValueError(msg)
@@ -158,9 +178,9 @@ def cell_embeddings(
     require_evidence(expected, domain)
     if embeddings is not None and not tells_peaks_apart(embeddings[expected.evident]):
         embeddings = use_varm = None
-    if recipe == "published" and embeddings is None:
+    if settings is not None and embeddings is None:
         msg = (
-            "recipe='published' learns from peak embeddings and found none that tell peaks apart. "
+            f"model={model!r} learns from peak embeddings and found none that tell peaks apart. "
             "Run sl.tl.embed_peaks(adata) first."
         )
         raise ValueError(msg)
@@ -170,6 +190,11 @@ def cell_embeddings(
         f"sequence: {use_varm or 'none'}"
     )
     generator = np.random.default_rng(rng)
+    if settings is None:
+        slots, found = _by_factorisation(blocks, expected, embeddings, n_latent, generator, key_added)
+    else:
+        assert embeddings is not None
+        slots, found = _by_network(counts(atac, layer), embeddings, model, settings, generator, device, key_added)
     params = storable(
         use_varm=use_varm,
         layer=layer,
@@ -178,105 +203,90 @@ def cell_embeddings(
         batch_key=batch_key,
         likelihood=likelihood,
         n_latent=n_latent,
-        recipe=recipe,
+        model=model,
+        recipe=settings,
         rng=rng,
     )
-    if recipe == "published":
-        assert embeddings is not None
-        X = counts(atac, layer)
-        X.data[:] = 1
-        cells, peaks, decoder = _published(X, embeddings, n_latent, n_epochs, int(generator.integers(2**31)), device)
-        params["n_epochs"], rate = n_epochs, None
-    else:
-        fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=generator)
-        cells, peaks = pad(fitted.cells, n_latent), pad(fitted.decoder.loadings, n_latent)
-        decoder, rate = decoder_slots(fitted.decoder), fitted.decoder.rate
-    slots = {
-        ("obsm", key_added): cells,
-        ("varm", key_added): peaks,
-        ("uns", key_added): {"params": params, **decoder},
-    }
-    if rate is not None:
-        slots["var", base_rate(key_added)] = rate
-    write_slots(atac, slots, start=start)
+    write_slots(atac, {**slots, ("uns", key_added): {"params": params, **found}}, start=start)
     return data if copy else None
 
 
-def find_peak_embeddings(adata: AnnData) -> str | None:
-    """Return the ``.varm`` key that ``tl.embed_peaks`` wrote, None if there is none."""
-    found = [k for k in adata.varm if isinstance(adata.uns.get(k), dict) and "encoder" in adata.uns[k]]
-    if len(found) > 1:
-        msg = f"Found several peak embeddings: {found}. Pass use_varm= the one to use."
+def _as_model(model: str, recipe: Mapping[str, Any] | str | None) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the model and its constants; what scllmda 0.1 called a recipe is a model."""
+    if not isinstance(recipe, str):
+        return model, recipe
+    if recipe not in OLD_RECIPES:
+        msg = f"Found recipe={recipe!r}; expected constants by name. Models are chosen by model=."
         raise ValueError(msg)
-    return found[0] if found else None
+    instead = OLD_RECIPES[recipe]
+    warnings.warn(
+        f"cell_embeddings(recipe={recipe!r}) is deprecated and will be an error in scllmda 0.3: pass "
+        f"model={instead!r}. recipe= holds the constants of a model.",
+        FutureWarning,
+        stacklevel=4,
+    )
+    return instead, None
 
 
-def peak_embeddings(adata: AnnData, key: str, n_dims: int | None = None) -> NDArray[np.float32]:
-    """Return (n_peaks, d) peak embeddings; rows of NaN are peaks without a sequence (nothing but N).
-
-    Parameters
-    ----------
-    adata
-        Whose peaks.
-    key
-        Of ``.varm``.
-    n_dims
-        d of the reference's, if these are a query's.
-
-    Raises
-    ------
-    KeyError
-        No such key.
-    ValueError
-        Not two-dimensional, nothing but NaN, or not as long as the reference's.
-    """
-    if key not in adata.varm:
-        msg = f"Did not find .varm[{key!r}], only {sorted(adata.varm)}. Run sl.tl.embed_peaks(adata) first."
-        raise KeyError(msg)
-    Z = np.asarray(adata.varm[key], dtype=np.float32)
-    if Z.ndim == 2 and SEQUENCE in adata.var:
-        Z = np.where(has_known_base(adata.var[SEQUENCE])[:, None], Z, np.nan)
-    if Z.ndim != 2 or not np.isfinite(Z).all(axis=1).any():
-        msg = (
-            f".varm[{key!r}] has shape {Z.shape} and no peak with a known sequence and finite values, or is not two-"
-            "dimensional; expected peaks × dimensions. Run sl.tl.embed_peaks(adata) again."
-        )
+def _settings(model: str, recipe: Mapping[str, Any] | None, n_latent: int, n_epochs: int | None) -> Any:
+    """Return the constants of a published system, whose last hidden layer has as many units as a cell dimensions."""
+    given, method = dict(recipe or {}), get_method(model)
+    of_model = method.of_space - {"cells"}
+    if others := sorted({field.name for field in fields(method.recipe)} & set(given) - of_model):
+        msg = f"{others} in recipe= have no effect on cell embeddings; expected some of {sorted(of_model)}."
         raise ValueError(msg)
-    if n_dims is not None and Z.shape[1] != n_dims:
-        msg = (
-            f".varm[{key!r}] of the query has {Z.shape[1]} dimensions, the reference's peak embeddings have {n_dims}; "
-            "expected the same encoder. Run sl.tl.embed_peaks(query, …) with it."
-        )
-        raise ValueError(msg)
-    return Z
+    if n_epochs is not None:
+        given["cell_epochs"] = n_epochs
+    hidden = given.get("cell_hidden", method.recipe().cell_hidden)
+    return make_recipe(model, {**given, "cell_hidden": (*hidden[:-1], n_latent)})
 
 
-def has_known_base(sequences: pd.Series) -> NDArray[np.bool_]:
-    """Return (n_peaks,) whether a sequence is more than N."""
-    return sequences.astype(str).str.contains("[ACGT]", case=False).to_numpy(dtype=bool)
+def _by_factorisation(
+    blocks: CountBlocks,
+    expected: Margins,
+    embeddings: NDArray[np.floating] | None,
+    n_latent: int,
+    rng: np.random.Generator,
+    key: str,
+) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """Return the slots of the package's own embedding, and its decoder."""
+    fitted = fit(blocks, expected, n_latent, embeddings=embeddings, rng=rng)
+    slots = {
+        ("obsm", key): pad(fitted.cells, n_latent),
+        ("varm", key): pad(fitted.decoder.loadings, n_latent),
+        ("var", base_rate(key)): fitted.decoder.rate,
+    }
+    return slots, decoder_slots(fitted.decoder)
 
 
-def require_evidence(expected: Margins, domain: NDArray[np.generic] | None) -> None:
-    """Raise if no peak is evidence."""
-    if len(expected.evident) == 0:
-        where = "in any cell" if domain is None else "in every domain"
-        msg = (
-            f"None of {len(expected.rate)} peaks is open {where} of {len(expected.view)} cells; expected counts of "
-            "shared peaks."
-        )
-        raise ValueError(msg)
+class _Peaks(Source):
+    """All counts and peak embeddings of an object."""
+
+    def __init__(self, X: sp.csr_matrix, embeddings: NDArray[np.floating]) -> None:
+        self._X, self._embeddings = X, embeddings
+
+    @property
+    def counts(self) -> sp.csr_matrix:
+        """(n_cells, n_peaks) 1 where a peak is open."""
+        return self._X
+
+    @property
+    def peak_embeddings(self) -> NDArray[np.floating]:
+        """(n_peaks, d)."""
+        return self._embeddings
 
 
-def _published(
-    X: sp.csr_matrix, embeddings: NDArray[np.floating], n_latent: int, n_epochs: int, seed: int, device: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
-    """Return cells (n_cells, k), peaks (n_peaks, k) and the history of scLLMDA's first stage."""
-    from ..nn import PublishedRecipe, embed_by_accessibility
-
-    if not np.isfinite(embeddings).all():
-        msg = "recipe='published' needs the embedding of every peak; found peaks without one. Drop them first."
-        raise ValueError(msg)
-    recipe = PublishedRecipe(hidden=(512, 256, n_latent), n_epochs=n_epochs)
-    cells, peaks, history = embed_by_accessibility(X, embeddings, recipe, seed=seed, device=device)
-    cells[np.diff(X.indptr) == 0] = 0
-    return cells, peaks, {"history": {"loss": history}}
+def _by_network(
+    X: sp.csr_matrix,
+    embeddings: NDArray[np.floating],
+    model: str,
+    settings: Any,
+    rng: np.random.Generator,
+    device: str,
+    key: str,
+) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
+    """Return the slots of a published system's first stage, and its history."""
+    X.data[:] = 1
+    source = _Peaks(X, embeddings)
+    found = represent(source, X.shape[0], method=get_method(model), recipe=settings, rng=rng, device=device)
+    return {("obsm", key): found.cells, ("varm", key): found.peaks}, {"history": dict(found.history)}

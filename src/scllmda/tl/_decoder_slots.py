@@ -17,12 +17,12 @@ _SQUARE = ("cell_covariance", "peak_covariance", "cell_gram")
 
 
 def pad(columns: NDArray[np.float32], n_latent: int) -> NDArray[np.float32]:
-    """Return (n, n_latent): the dimensions that counts supported (n, k), followed by zeros."""
+    """Return (n, n_latent): the k dimensions of the fit (n, k), followed by columns of zeros."""
     return np.pad(columns, ((0, 0), (0, max(n_latent - columns.shape[1], 0))))
 
 
 def decoder_slots(decoder: Decoder) -> dict[str, Any]:
-    """Return what of a decoder goes to ``.uns``; what belongs to a peak lies where it follows when peaks are sorted."""
+    """Return the parts of a decoder that go to ``.uns``. What belongs to a peak lies in ``.var`` and ``.varm``."""
     slots = {name: getattr(decoder, name) for name in _SQUARE}
     return slots if decoder.prior is None else slots | {"prior": asdict(decoder.prior)}
 

@@ -16,11 +16,10 @@ from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._counts import counts
 from .._keys import SEQUENCE, peak_embedding
-from ..encoders._cache import VectorCache
-from ..encoders._encode import encode_sequences
+from ..encoders import VectorCache, encode_sequences
 from ..pp import peak_sequences
-from ._cell_embeddings import has_known_base
 from ._params import require_client
+from ._peak_embeddings import has_known_base
 
 if TYPE_CHECKING:
     from mudata import MuData

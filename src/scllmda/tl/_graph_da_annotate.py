@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _logging as logg
-from .._anndata import obs_column, resolve, write_slots
+from .._anndata import resolve
 from .._checks import checked
 from .._keys import CELL_EMBEDDING
-from ..methods import Cells, annotate_cells, make_novelty_recipe, make_recipe
-from ._annotation_report import warn_of_shift
-from ._annotation_slots import annotation_slots, claim_annotation
-from ._labels import as_levels, encode_batches, encode_labels, require_columns, require_query
+from ..methods import Cells
+from ._annotation_slots import claim_annotation
+from ._cell_space import CellSpace
+from ._choices import Choices
+from ._inputs import inputs_of_one
+from ._label_cells import label_cells
+from ._labels import as_levels
 from ._params import storable
+from ._sources import SpaceSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
+
+    from ..methods import Method
 
 
 @checked
@@ -29,7 +35,7 @@ def graph_da_annotate(
     labels_key: str | Sequence[str],
     *,
     use_rep: str = CELL_EMBEDDING,
-    method: str = "robust",
+    method: str | Method = "robust",
     recipe: Mapping[str, Any] | None = None,
     unlabeled: str | int | Sequence[str] = "unknown",
     batch_key: str | None = None,
@@ -37,7 +43,7 @@ def graph_da_annotate(
     max_false_rejection: float | None = 0.01,
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
-    majority_voting: str | None = None,
+    majority_voting: str | bool | None = None,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -58,11 +64,12 @@ def graph_da_annotate(
     use_rep
         Key of ``.obsm``. Cells that are zero throughout (no open peak) get ``"Unassigned"`` with score 0.
     method
-        Annotator; ``sl.get.methods()`` lists them. Of the baselines that have a representation of their own in
-        :func:`scllmda.tl.annotate`, the classifier runs on ``use_rep``; ``"harmony_lr"`` mixes it by Harmony first.
+        Annotator; ``sl.get.methods()`` lists them. Of methods that make a space of their own in
+        :func:`scllmda.tl.annotate`, what carries labels over runs on ``use_rep``: the second stage of a published
+        system, the classifier of a baseline; ``"harmony_lr"`` mixes it by Harmony first.
     recipe
         Constants of the method to replace, e.g. ``{"n_epochs": 122}`` for ``"scllmda"``; ``sl.get.methods()`` shows
-        them.
+        them. Those of a space that is not made have no effect, and are refused.
     unlabeled
         Label that marks a cell as unlabeled, or several such, besides missing ones.
     batch_key
@@ -71,8 +78,12 @@ def graph_da_annotate(
     n_neighbors
         Neighbors per cell in the graphs; 15 is scanpy's default, the papers name none.
     max_false_rejection
-        Cells more novel than all but this share of the reference's own are ``"Unassigned"``; None rejects none. What
-        share of a query's known cells that is depends on how far the domains are apart.
+        Share (0-1) of the reference's own cells that count as novel, which sets how novel a query cell must be to
+        become ``"Unassigned"``: with 0.01, more novel than all but 1 % of the reference's cells. Smaller values reject
+        fewer cells, None none. It is no promise for the query: from donor to donor of bone marrow 0.5 to 4 % of the
+        cells of known types were rejected, and a third between very different platforms. If too many are, keep
+        ``.obs[f"{key}_raw"]`` or lower the share. Where too few cells tell how far query and reference are apart, none
+        is rejected, and you are warned.
     novelty_recipe
         Constants of novelty and rejection to replace, such as ``{"n_dims": 32}``; see
         ``scllmda.calibration.NoveltyRecipe``.
@@ -80,8 +91,10 @@ def graph_da_annotate(
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
     majority_voting
-        Column of ``.obs`` with a clustering (``"leiden"``): query cells get the label, or the rejection, that most of
-        those of their cluster have, as in CellTypist. Raw labels, scores and probabilities stay the cell's own.
+        Query cells get the label, or the rejection, that most of those of their cluster have, as in CellTypist. True
+        finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
+        ``leiden``); a text is the column of ``.obs`` with a clustering of yours. Raw labels, scores and probabilities
+        stay the cell's own.
     key_added
         Prefix of the slots.
     rng
@@ -103,8 +116,12 @@ def graph_da_annotate(
     ``.obs[f"{key}_score"]``
         Probability of the raw label; 1 for labeled cells.
     ``.obs[f"{key}_novelty"]``
-        0-1: share of reference cells that are less remote from the rest of the reference, as distance and compared with
-        cells around, both smoothed over the graphs; 0 for labeled cells.
+        How unlike the reference a cell and its neighbors are (0-1): the share of the reference's own cells that lie
+        closer to other reference cells than this cell does, after the difference that most types share (the
+        platform's) is taken out. It is a rank, not a probability: at 0.5 a cell is as ordinary as the middle of the
+        reference, above about 0.99 it is ``"Unassigned"`` by default. A whole cluster of high values may be a type that
+        the reference lacks, so look at its marker peaks; high values spread over all types rather mean that platforms
+        or depths differ. Cells without an open peak have 1, labeled cells 0.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
     ``.obsm[f"X_{key}_da"]``
@@ -135,12 +152,21 @@ def graph_da_annotate(
     >>> sl.tl.graph_da_annotate(adata, "cell_type")
     """
     data, atac = resolve(adata, mod=mod, copy=copy)
-    settings, levels = make_recipe(method, recipe), as_levels(labels_key)
-    of_novelty = make_novelty_recipe(novelty_recipe)
-    claim_annotation(
-        atac, key_added, labels_key=levels, batch_key=batch_key, majority_voting=majority_voting, use_rep=use_rep
+    choices = Choices.checked(
+        method,
+        recipe,
+        novelty_recipe,
+        in_given_space=True,
+        n_neighbors=n_neighbors,
+        max_false_rejection=max_false_rejection,
+        min_probability=min_probability,
+        majority_voting=majority_voting,
+        key_added=key_added,
+        device=device,
+        rng=rng,
     )
-    labels = encode_labels([obs_column(data, atac, key) for key in levels], unlabeled)
+    levels = as_levels(labels_key)
+    claim_annotation(atac, key_added, levels, batch_key, majority_voting=choices.column, use_rep=use_rep)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
         raise KeyError(msg)
@@ -148,57 +174,12 @@ def graph_da_annotate(
     if not np.isfinite(X).all():
         msg = f".obsm[{use_rep!r}] holds NaN or infinite values; expected finite ones. Compute it again."
         raise ValueError(msg)
-    batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
-    clusters = None
-    if majority_voting is not None:
-        clusters = obs_column(data, atac, majority_voting, parameter="majority_voting")
-    require_query(labels.codes, levels[-1], unlabeled)
-    require_columns(labels, levels[-1], atac.obs_names.name)
-
-    n_query = int((labels.codes < 0).sum())
-    start = logg.info(f"annotating {n_query} cells from {len(X) - n_query} with {method!r}")
-    annotation = annotate_cells(
-        Cells(X),
-        labels.codes,
-        len(labels.classes),
-        method=method,
-        recipe=recipe,
-        n_neighbors=n_neighbors,
-        max_false_rejection=max_false_rejection,
-        novelty_recipe=novelty_recipe,
-        batch=batch,
-        rng=np.random.default_rng(rng),
-        device=device,
-    )
-    uns = {
-        "params": storable(
-            method=method,
-            recipe=settings,
-            labels_key=labels_key,
-            use_rep=use_rep,
-            unlabeled=unlabeled,
-            batch_key=batch_key,
-            n_neighbors=n_neighbors,
-            max_false_rejection=max_false_rejection,
-            novelty_recipe=of_novelty,
-            min_probability=min_probability,
-            majority_voting=majority_voting,
-            rng=rng,
-        ),
-        "coverage": {"n_cells_without_peaks": int((~X.any(axis=1)).sum())},
-        "reference": {"n_cells": len(X) - n_query, "labels_key": levels[-1]},
-    }
-    slots = annotation_slots(
-        key_added,
-        annotation,
-        labels,
-        np.arange(len(X)),
-        atac.obs_names,
-        uns,
-        min_probability=min_probability,
-        clusters=clusters,
-    )
-    write_slots(atac, slots, start=start)
-    rejects, large_shift = max_false_rejection is not None, of_novelty.large_shift
-    warn_of_shift(annotation.shift, n_query, key_added, rejects=rejects, large_shift=large_shift)
+    inputs = inputs_of_one(data, atac, levels, unlabeled, batch_key)
+    clusters = choices.clusters(data, atac)
+    n_query = atac.n_obs - len(inputs.labeled)
+    start = logg.info(f"annotating {n_query} cells from {len(inputs.labeled)} with {choices.method.name!r}")
+    coverage = {"n_cells_without_peaks": int((~X.any(axis=1)).sum())}
+    source = SpaceSource(lambda: CellSpace(Cells(X), coverage), len(X))
+    params = storable(labels_key=labels_key, use_rep=use_rep, unlabeled=unlabeled, batch_key=batch_key)
+    label_cells(atac, inputs, source, choices, clusters=clusters, params=params, start=start)
     return data if copy else None

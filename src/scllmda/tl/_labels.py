@@ -12,23 +12,23 @@ from .._keys import class_column
 from .._label_text import alike, as_names, as_text, has_label, like_none
 
 NO_COLUMNS = ("", ".", "..", "_index")
-"""Names that no column of a table in a file can have."""
+"""Names that a column of a table in an h5ad or zarr file cannot have."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Cell type labels as codes."""
+    """Cell type labels as codes, with the names of the classes."""
 
     codes: NDArray[np.int64]
     """(n_cells,) position in ``classes``; -1 where the cell is unlabeled."""
     levels: NDArray[np.object_]
-    """(n_levels, n_classes) name of each class in each column, from coarse to fine."""
+    """(n_levels, n_classes) name of each class in each column of labels, from coarse to fine."""
     order: list[str]
-    """Names in the order of the reference's categories, those of the finest column first."""
+    """All names, in the order of the reference's categories; those of the finest column come first."""
 
     @property
     def classes(self) -> NDArray[np.object_]:
-        """Names of the finest level, sorted as text."""
+        """Names of the classes in the finest column, sorted as text."""
         return self.levels[-1]
 
 
@@ -56,7 +56,6 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
         Labels of the same cells, from coarse to fine.
     unlabeled
         Label, or labels, that mark a cell as unlabeled.
-
     what
         The object with the labels, "adata" or "reference", for messages.
 
@@ -96,7 +95,7 @@ def _in_order(column: pd.Series) -> list[str]:
 def _warn_of_odd_labels(
     codes: NDArray[np.integer], classes: NDArray[np.object_], column: str, unlabeled: str | int | Sequence[str]
 ) -> None:
-    """Warn of labels that look like none, and of labels that differ by blanks or case alone."""
+    """Warn of labels that look like a missing label, and of labels that differ by blanks or case alone."""
     odd = like_none(classes)
     if odd:
         counts = ", ".join(f"{(codes == list(classes).index(name)).sum()} cells have {name!r}" for name in odd)
@@ -120,7 +119,7 @@ def _parents(
     finest: Hashable,
     unlabeled: str | int | Sequence[str],
 ) -> NDArray[np.object_]:
-    """Return the one coarse label that the cells of each class have."""
+    """Return the coarse label of each class, the one that all its cells have."""
     known = has_label(column, unlabeled) & (codes >= 0)
     table = pd.crosstab(codes[known], as_text(column)[known].to_numpy()).reindex(range(len(classes)), fill_value=0)
     n_parents = (table > 0).sum(axis=1).to_numpy()

@@ -14,12 +14,12 @@ from .._anndata import claim_slots, read, resolve, write_slots
 from .._checks import checked
 from .._counts import BLOCK_SIZE, count_blocks
 from .._keys import CELL_EMBEDDING
-from .._peak_pairs import JointPeaks, own_peaks, pair_peaks
+from .._peak_pairs import JointPeaks, pair_peaks, query_only_peaks
 from ..factorisation import Decoder
-from ._cell_embeddings import peak_embeddings
 from ._decoder_slots import is_embedding, is_fitted, pad, read_decoder
 from ._map_query import extend_decoder, map_blocks
 from ._params import require_client, storable
+from ._peak_embeddings import peak_embeddings
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -129,14 +129,14 @@ def map_cells(
     embeddings = _query_embeddings(atac, decoder, fitted.uns[use_rep]["params"], use_varm)
     start = logg.info(f"mapping {atac.n_obs} cells")
     pairs = pair_peaks(atac, fitted, min_overlap=min_overlap, chain=chain, none_allowed=embeddings is not None)
-    peaks = JointPeaks(pairs, own_peaks(pairs, embeddings))
+    peaks = JointPeaks(pairs, query_only_peaks(pairs, embeddings))
     counts = count_blocks(atac, layer, block_size=block_size, what="query").onto(peaks.assignment)
     if fitted.uns[use_rep]["params"]["likelihood"] == "bernoulli":
         counts = counts.binary()
     decoder, shared = extend_decoder(decoder, counts, peaks, embeddings)
-    cells = pad(map_blocks(decoder, counts, peaks.seen, client), fitted.varm[use_rep].shape[1])
+    cells = pad(map_blocks(decoder, counts, peaks.in_query, client), fitted.varm[use_rep].shape[1])
     params = storable(use_rep=use_rep, use_varm=use_varm, layer=layer, min_overlap=min_overlap)
-    coverage = {**pairs.report, "n_own": len(peaks.own), **shared}
+    coverage = {**pairs.report, "n_own": len(peaks.query_only), **shared}
     slots = {("obsm", key_added): cells, ("uns", key_added): {"params": params, "coverage": coverage}}
     write_slots(atac, slots, start=start)
     return data if copy else None
@@ -145,7 +145,7 @@ def map_cells(
 def _query_embeddings(
     query: AnnData, decoder: Decoder, params: dict[str, Any], use_varm: str | None
 ) -> NDArray[np.float32] | None:
-    """Return the query's peak embeddings (n_peaks, d) if the reference knows what to make of them, else None."""
+    """Return the query's peak embeddings (n_peaks, d); None if it has none, or the reference was fitted without."""
     key = params.get("use_varm") if use_varm is None else use_varm
     if decoder.prior is None or key is None or (use_varm is None and key not in query.varm):
         return None

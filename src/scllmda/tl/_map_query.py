@@ -17,18 +17,18 @@ from ..factorisation import CellMapper, Decoder, in_order
 def extend_decoder(
     decoder: Decoder, counts: CountBlocks, peaks: JointPeaks, embeddings: NDArray[np.floating] | None
 ) -> tuple[Decoder, dict[str, float]]:
-    """Add a query's own peaks to a decoder, at base rates that fit those of the peaks it shares.
+    """Add the peaks that only the query has to a decoder, with base rates on the scale of those of the shared peaks.
 
     Parameters
     ----------
     decoder
-        Of the reference's peaks.
+        Decoder of the reference's peaks.
     counts
-        (n_cells, joint peaks) of the query.
+        (n_cells, joint peaks) counts of the query.
     peaks
         The joint peaks.
     embeddings
-        (query peaks, d) peak embeddings; not read if the query has no peaks of its own.
+        (query peaks, d) peak embeddings; not read if the reference has all peaks of the query.
 
     Returns
     -------
@@ -49,18 +49,18 @@ def extend_decoder(
             "fitted to and the query has; expected some."
         )
         raise ValueError(msg)
-    if len(peaks.own):
+    if len(peaks.query_only):
         assert embeddings is not None
         exposed = shared / decoder.rate[known].sum() if shared else own
-        decoder = decoder.extend(embeddings[peaks.own], per_peak[n_reference:] / exposed)
+        decoder = decoder.extend(embeddings[peaks.query_only], per_peak[n_reference:] / exposed)
     return decoder, {"fraction_of_counts_shared": float(shared / (shared + own))}
 
 
 def map_blocks(
-    decoder: Decoder, counts: CountBlocks, seen: NDArray[np.bool_], client: Any = None
+    decoder: Decoder, counts: CountBlocks, measured: NDArray[np.bool_], client: Any = None
 ) -> NDArray[np.float32]:
-    """Return the embedding (n_cells, k) of counts in a frozen space, on the workers of a Dask client if given."""
-    mapper = CellMapper(decoder, np.where(seen, decoder.rate, 0))
+    """Return the embedding (n_cells, k) of counts in a frozen space; a Dask client's workers compute it if given."""
+    mapper = CellMapper(decoder, np.where(measured, decoder.rate, 0))
     n_blocks = -(-counts.shape[0] // counts.block_size)
     blocks = tqdm(counts, total=n_blocks, desc="mapping cells", unit="block", disable=None)
     mapped = in_order(mapper, blocks) if client is None else _on_workers(client, mapper, blocks)
@@ -73,7 +73,7 @@ def map_blocks(
 
 
 def _on_workers(client: Any, mapper: CellMapper, blocks: Iterator[sp.csr_matrix]) -> Iterator[NDArray[np.float32]]:
-    """Yield mapped blocks in order; two per thread are under way, so that memory stays bounded."""
+    """Yield mapped blocks in order. At most two blocks per thread are on the workers, so that memory stays bounded."""
     remote = client.scatter(mapper, broadcast=True)
     under_way: deque[Any] = deque()
     for block in blocks:

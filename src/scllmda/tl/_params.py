@@ -32,6 +32,8 @@ def _storable(value: Any) -> Any:
         value = value.item()
     if is_dataclass(value) and not isinstance(value, type):
         return storable(**asdict(value))
+    if isinstance(value, Mapping):
+        return storable(**value)
     if isinstance(value, tuple | list):
         return [_storable(v) for v in value]
     return value if isinstance(value, bool | int | float | str) else type(value).__name__

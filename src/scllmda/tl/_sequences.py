@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from .._keys import SEQUENCE, peak_embedding
 from ..encoders import needs_fit
+from ..factorisation import SequencePrior
 from ..pp import peak_sequences
-from ._cell_embeddings import has_known_base, peak_embeddings
 from ._embed_peaks import embed_peaks
+from ._peak_embeddings import has_known_base, peak_embeddings
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -27,6 +29,8 @@ class Sequences:
 
     encoder: PeakEncoder
     genome: Any = None
+    learn_from: Callable[[], sp.csr_matrix] | None = None
+    """To (n_cells, n_peaks) counts of the reference, for encoders that learn from openness."""
 
     @property
     def key(self) -> str:
@@ -38,6 +42,10 @@ class Sequences:
         """Whether the encoder learns from the reference's counts, and so knows its peaks alone."""
         return needs_fit(self.encoder)
 
+    def of_query(self, *, lifted: bool) -> Sequences:
+        """Return where the query's sequences come from: a genome is of the reference's build."""
+        return replace(self, genome=None) if lifted else self
+
     def known(self, peaks: AnnData) -> bool:
         """Return whether there are sequences of an object's peaks."""
         return self.carried(peaks) or self.genome is not None
@@ -46,17 +54,13 @@ class Sequences:
         """Return whether an object brings sequences of its peaks, so that no genome is needed."""
         return self.key in peaks.varm or SEQUENCE in peaks.var
 
-    def embed(
-        self, peaks: AnnData, counts: sp.csr_matrix | None = None, *, n_dims: int | None = None
-    ) -> tuple[NDArray[np.float32] | None, str]:
+    def embed(self, peaks: AnnData, *, n_dims: int | None = None) -> tuple[NDArray[np.float32] | None, str]:
         """Return embeddings (n_peaks, d) and where they are from; None and "none" if there is no sequence.
 
         Parameters
         ----------
         peaks
             Object whose ``.var`` and ``.varm`` describe the peaks. Not changed.
-        counts
-            (n_cells, n_peaks) that encoders learn from which learn from openness.
         n_dims
             d of the reference's, if these are a query's.
         """
@@ -67,6 +71,7 @@ class Sequences:
         # A column without a known base says nothing: the genome does.
         stored = SEQUENCE in peaks.var and (self.genome is None or bool(has_known_base(peaks.var[SEQUENCE]).any()))
         source = f".var[{SEQUENCE!r}]" if stored else "genome"
+        counts = self.learn_from() if self.learns and self.learn_from is not None else None
         scratch = AnnData(counts, var=peaks.var.copy())
         if not stored:
             peak_sequences(scratch, self.genome, missing="n")
@@ -78,3 +83,10 @@ class Sequences:
             raise ValueError(msg)
         embed_peaks(scratch, self.encoder)
         return peak_embeddings(scratch, self.key, n_dims), source
+
+
+def sequence_coverage(source: str, side: str, prior: SequencePrior | None) -> dict[str, Any]:
+    """Return where sequences came from, and what share of the loadings they predict on peaks that were held out."""
+    if prior is None:
+        return {"sequence": "none"}
+    return {"sequence": source, "sequence_side": side, "sequence_r2": prior.held_out_r2}

@@ -1,0 +1,54 @@
+"""What a method is: the one shape that published systems, our own and baselines have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ._task import PARTS, Represented, Result, Task
+
+
+@dataclass(frozen=True)
+class Method:
+    """An annotator and what to know of it.
+
+    It labels cells in a space: the package's own embedding if it reads that, else one that its ``represent`` makes. A
+    method that does neither labels cells straight from counts, and its aligned representation is the space.
+    """
+
+    name: str
+    """As in ``method=`` and in ``.uns``."""
+    label: Callable[[Task, Any], Result]
+    """From a task and the recipe to probabilities and the aligned representation."""
+    recipe: type
+    """Frozen dataclass of its constants, each with its source."""
+    description: str
+    citation: str
+    reads: frozenset[str] | Callable[[Any], frozenset[str]] = frozenset({"embedding"})
+    """Parts of the source (see ``PARTS``) that it reads, or a function from the recipe to them."""
+    represent: Callable[[Task, Any], Represented] | None = None
+    """From a task and the recipe to cells in a space of the method's own."""
+    of_space: frozenset[str] = frozenset()
+    """Constants of the recipe that ``represent`` alone reads."""
+    without_sequence: Mapping[str, Any] = field(default_factory=dict)
+    """Constants to replace where there is no DNA under the peaks to read."""
+
+    def parts(self, recipe: Any) -> frozenset[str]:
+        """Return the parts of the source that it reads with a recipe.
+
+        Raises
+        ------
+        ValueError
+            It says that it reads something else.
+        """
+        parts = frozenset(self.reads(recipe) if callable(self.reads) else self.reads)
+        if unknown := sorted(parts - PARTS):
+            msg = f"method={self.name!r} says that it reads {unknown}; expected some of {sorted(PARTS)}."
+            raise ValueError(msg)
+        return parts
+
+    @property
+    def in_given_space(self) -> Method:
+        """The same on cells that were embedded before."""
+        return replace(self, reads=frozenset({"embedding"}), represent=None)

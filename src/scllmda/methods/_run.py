@@ -1,0 +1,195 @@
+"""The way from a source of cells to an annotation, the same for all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ..calibration import NoveltyRecipe
+from ._cells import Cells
+from ._method import Method
+from ._reject import reject
+from ._task import Represented, Source, Task
+
+Float = NDArray[np.floating]
+Codes = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Everything an annotation gives, for all cells in their order."""
+
+    proba: Float
+    """(n_cells, n_classes); reference cells have 1 at their own class, cells without any open peak 0 throughout."""
+    novelty: Float
+    """(n_cells,) 0-1; reference cells have 0, cells without any open peak 1."""
+    query: NDArray[np.bool_]
+    """(n_cells,) whether a cell was to be annotated."""
+    rejected: NDArray[np.bool_]
+    """(n_cells,) whether a query cell is too novel to be labeled, or has no open peak."""
+    aligned: Float
+    """(n_cells, k)."""
+    n_dims: int
+    """Dimensions of the space that cells were labeled in."""
+    connectivities: sp.csr_matrix
+    ppmi: sp.csr_matrix
+    history: Mapping[str, Any]
+    held_out: Float | None
+    """(n_reference, n_classes) probabilities of reference cells by the others; None if the method gives none."""
+    shift: float | None
+    """How many times as far from the reference's cells the query's are as those from one another; None where too few
+    cells tell, and nothing was rejected."""
+
+
+def run(
+    source: Source,
+    labels: Codes,
+    n_classes: int,
+    *,
+    method: Method,
+    recipe: Any,
+    rng: np.random.Generator,
+    novelty_recipe: NoveltyRecipe | None = None,
+    n_neighbors: int = 15,
+    max_false_rejection: float | None = 0.01,
+    batch: Codes | None = None,
+    device: str = "cpu",
+) -> Annotation:
+    """Annotate the query by a method and score its novelty.
+
+    Parameters
+    ----------
+    source
+        Of reference and query; cells without any open peak are left out.
+    labels
+        (n_cells,) class codes; -1 marks the query.
+    n_classes
+        Number of classes.
+    method, recipe
+        See ``METHODS`` and ``make_recipe``.
+    rng
+        All randomness.
+    novelty_recipe
+        Constants of novelty; None for the defaults.
+    n_neighbors
+        Of the kNN graphs.
+    max_false_rejection
+        Share of the reference's own cells that are as novel as what is rejected; None rejects none.
+    batch
+        (n_cells,) codes; read for reference cells only.
+    device
+        Torch device.
+    """
+    query = labels < 0
+    everything = Task(
+        source,
+        method.parts(recipe),
+        np.arange(len(labels)),
+        labels,
+        n_classes,
+        rng,
+        batch,
+        device,
+        n_neighbors,
+    )
+    # Where cells are: in the package's embedding w_j, or in a space that the method makes of their counts.
+    task, of_space = _place(everything, method, recipe)
+    # Whose they are: P(class | cell) of the query's cells, from the labels of the reference's alone.
+    result = method.label(task, recipe)
+    if task.space is None:
+        # Of a method that labels straight from counts, graphs and novelty are those of what it aligned.
+        task = replace(task, space=Cells(np.asarray(result.aligned)))
+    # How novel they are: the rank of a cell's distance to the reference among the reference's own distances.
+    rejection = reject(task, result, novelty_recipe or NoveltyRecipe(), max_false_rejection)
+
+    # Back to all cells: those of the reference are certain of their labels, those without an open peak of nothing.
+    n_cells, placed, annotated = len(labels), task.at, task.at[task.query]
+    proba, aligned = np.zeros((n_cells, n_classes)), np.asarray(result.aligned, dtype=np.float32)
+    proba[annotated] = result.proba
+    proba[~query, labels[~query]] = 1
+    novel, rejected = query.astype(float), query.copy()
+    novel[annotated], rejected[annotated] = rejection.novelty, rejection.rejected
+    held_out = None
+    if result.held_out is not None:
+        held_out = _expand(result.held_out, placed[~task.query], n_cells)[~query]
+    return Annotation(
+        proba,
+        novel,
+        query,
+        rejected,
+        _expand(aligned, placed, n_cells),
+        task.X.shape[1],
+        _expand_graph(task.connectivities, placed, n_cells),
+        _expand_graph(task.ppmi, placed, n_cells),
+        {**of_space, **result.history, **rejection.history},
+        held_out,
+        rejection.shift,
+    )
+
+
+def represent(
+    counts: Source, n_cells: int, *, method: Method, recipe: Any, rng: np.random.Generator, device: str
+) -> Represented:
+    """Embed cells by a method that has a space of its own, without labeling them.
+
+    Cells without any open peak are zero.
+    """
+    nobody = np.full(n_cells, -1)
+    task = Task(counts, method.parts(recipe), np.arange(n_cells), nobody, 0, rng, device=device)
+    task = _with_open_peaks(task)
+    assert method.represent is not None
+    found = method.represent(task, recipe)
+    return replace(found, cells=_expand(found.cells, task.at, n_cells))
+
+
+def _place(task: Task, method: Method, recipe: Any) -> tuple[Task, Mapping[str, Any]]:
+    """Return the task of the cells that have an open peak, in the space they are labeled in, and the history of it."""
+    history: Mapping[str, Any] = {}
+    everyone = task
+    if "embedding" in task.reads:
+        task = task.within(task.source.embedding)
+    else:
+        task = _with_open_peaks(task)
+        _require_both(everyone, task)
+        if method.represent is not None:
+            found = method.represent(task, recipe)
+            task, history = task.within(Cells(found.cells)), found.history
+    _require_both(everyone, task)
+    return task, history
+
+
+def _with_open_peaks(task: Task) -> Task:
+    """Return the task of the cells that have one, without a space."""
+    is_open = np.diff(task.counts.indptr)[:, None] > 0
+    return replace(task.within(Cells(is_open)), space=None)
+
+
+def _require_both(everyone: Task, task: Task) -> None:
+    """Raise ValueError if no query cell, or no reference cell, has an open peak."""
+    for what, before, now in (("query", everyone.query, task.query), ("reference", ~everyone.query, ~task.query)):
+        if not now.any():
+            found = f"None of the {before.sum()} {what} cells has an open peak"
+            msg = f"{found} among those that tell cells apart; expected some."
+            raise ValueError(msg)
+
+
+def _expand(rows: Float, cells: NDArray[np.integer], n_cells: int) -> Float:
+    """Return rows (n, k) of some cells as those of all (n_cells, k), zero for the others."""
+    full = np.zeros((n_cells, rows.shape[1]), dtype=rows.dtype)
+    full[cells] = rows
+    return full
+
+
+def _expand_graph(graph: sp.csr_matrix, cells: NDArray[np.integer], n_cells: int) -> sp.csr_matrix:
+    """Return the graph among all cells, where ``cells`` are those it was made of."""
+    if len(cells) == n_cells:
+        return graph
+    indptr = np.zeros(n_cells + 1, dtype=graph.indptr.dtype)
+    indptr[cells + 1] = np.diff(graph.indptr)
+    indices = cells.astype(graph.indices.dtype)[graph.indices]
+    return sp.csr_matrix((graph.data, indices, indptr.cumsum(dtype=indptr.dtype)), shape=(n_cells, n_cells))

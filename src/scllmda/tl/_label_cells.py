@@ -1,0 +1,112 @@
+"""From a source of cells to slots of the user's object: the body that all annotations share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._anndata import write_slots
+from .._keys import AnnotationKeys
+from ..methods import Annotation, run
+from ._annotation_report import contradicted, report
+from ._annotation_slots import annotation_slots
+from ._choices import Choices
+from ._clusters import leiden
+from ._inputs import Inputs
+from ._sources import SpaceSource
+
+if TYPE_CHECKING:
+    import datetime
+
+    import pandas as pd
+
+
+def label_cells(
+    adata: AnnData,
+    inputs: Inputs,
+    source: SpaceSource,
+    choices: Choices,
+    *,
+    clusters: pd.Series | None,
+    params: Mapping[str, Any],
+    start: datetime.datetime | None,
+) -> None:
+    """Run the method, write all slots at once, and say what was found.
+
+    Parameters
+    ----------
+    adata
+        Object that is written to.
+    inputs
+        Who is annotated from whom.
+    source
+        Of all cells.
+    choices
+        Method and what else was chosen.
+    clusters
+        (n_obs,) clustering that votes, if a column was given.
+    params
+        For ``.uns``, besides those of ``choices`` and the number of dimensions.
+    start
+        When the work began.
+    """
+    at, codes = np.argsort(source.order), inputs.codes[source.order]
+    annotation = run(
+        source,
+        codes,
+        len(inputs.labels.classes),
+        method=choices.method,
+        recipe=choices.recipe,
+        rng=choices.rng,
+        novelty_recipe=choices.novelty,
+        n_neighbors=choices.n_neighbors,
+        max_false_rejection=choices.max_false_rejection,
+        batch=None if inputs.batch is None else inputs.batch[source.order],
+        device=choices.device,
+    )
+    written, of_reference = at[inputs.written], at[inputs.codes >= 0]
+    voting = _clusters_of_all(annotation)[written] if choices.majority_voting is True else None
+    if clusters is not None:
+        voting = clusters.astype(object).to_numpy()
+    reference: dict[str, Any] = {
+        "n_cells": len(of_reference),
+        "labels_key": params["labels_key"] if isinstance(params["labels_key"], str) else params["labels_key"][-1],
+        "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labeled]),
+    }
+    if inputs.known is not adata:
+        reference |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
+    of_call = {**params, "n_latent": annotation.n_dims, **choices.params()}
+    slots = annotation_slots(
+        choices.key_added,
+        annotation,
+        inputs.labels,
+        written,
+        adata.obs_names,
+        {"params": of_call, "coverage": dict(source.coverage), "reference": reference},
+        min_probability=choices.min_probability,
+        clusters=voting,
+    )
+    write_slots(adata, slots, start=start)
+    keys, is_query = AnnotationKeys(choices.key_added), inputs.codes[inputs.written] < 0
+    report(
+        slots["obs", keys.label][is_query],
+        slots["obs", keys.score][is_query],
+        annotation,
+        source.coverage,
+        choices,
+        n_contradicted=len(reference["contradicted"]),
+        has_sequence=source.has_sequence,
+        frozen=source.is_frozen,
+    )
+
+
+def _clusters_of_all(annotation: Annotation) -> NDArray[np.object_]:
+    """Return (n_cells,) clusters of the query's own graph; reference cells have none."""
+    query = np.flatnonzero(annotation.query)
+    clusters = np.full(len(annotation.query), None, dtype=object)
+    clusters[query] = leiden(annotation.connectivities[query][:, query])
+    return clusters
