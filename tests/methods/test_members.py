@@ -42,13 +42,13 @@ def seen(X: sp.csr_matrix) -> DomainCells:
 def part(seen: DomainCells, cells: np.ndarray) -> DomainCells:
     assert seen.evidence is not None
     graph = nearest_graph(seen.alone[cells], 5)
-    return DomainCells(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.sizes)
+    return DomainCells(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.pool_sizes)
 
 
 def test_pooled_cells_are_sums_with_their_neighbors(seen: DomainCells, X: sp.csr_matrix) -> None:
     assert seen.evidence is not None
     mapper = seen.evidence.mapper
-    for found, size in zip(seen.pooled, seen.sizes, strict=True):
+    for found, size in zip(seen.pooled, seen.pool_sizes, strict=True):
         graph = nearest_graph(seen.around, size)
         for cell in (0, 17):
             group = [cell, *graph[cell].indices]
