@@ -42,7 +42,9 @@ def seen(X: sp.csr_matrix) -> DomainCells:
 def part(seen: DomainCells, cells: np.ndarray) -> DomainCells:
     assert seen.evidence is not None
     graph = nearest_graph(seen.alone[cells], 5)
-    return DomainCells(seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.pool_sizes)
+    return DomainCells(
+        seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.pool_sizes
+    )
 
 
 def test_pooled_cells_are_sums_with_their_neighbors(seen: DomainCells, X: sp.csr_matrix) -> None:
@@ -94,7 +96,9 @@ def test_pooled_regressions_learn_at_all_resolutions(seen: DomainCells, truth: n
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
 
 
-def test_of_many_rows_a_part_is_looked_at(seen: DomainCells, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_rows_a_part_is_looked_at(
+    seen: DomainCells, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     looked_at = []
     regress = _members.logistic_posteriors

@@ -33,6 +33,9 @@ N_LATENT_ALONE = 128
 """Dimensions, at most, of an object's own embedding; as many as of the joint one by default."""
 FEWEST_CELLS = 20
 """Of an object that gets an embedding of its own to find its cells' neighbors in: of fewer, a cell has at most one."""
+ROUNDING = 1e-6
+"""Largest coordinate of cells below which they all lie at one point, but for rounding. Cells of different types differ
+by about one, as loadings are orthonormal under the base rates; those of 300 sorted NK cells were at 6e-8."""
 N_OWN_AXES = 5
 """Axes along which the cells of one object differ most, by its own peaks alone. CD4 and CD8 T cells differ along the
 first, or up to the fifth where depth or another type has more to say."""
@@ -194,7 +197,7 @@ def _around(
     around_as_query = np.zeros((len(reference), width), dtype=np.float32)
     for rows, one in ((reference, known), (query, asked)):
         found = cells.X[rows] if one is None else one.fitted.cells
-        if one is not None and not found.any():
+        if one is not None and not (abs(found) > ROUNDING).any():
             # Nothing tells the cells of a sorted type apart, so that any of them may stand for any other.
             found = rng.standard_normal((len(rows), 2)) * (one.depth > 0)[:, None]
         around[rows, : found.shape[1]] = found
