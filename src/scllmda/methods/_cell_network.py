@@ -16,8 +16,8 @@ class CellNetworkRecipe:
     """Constants of the network that embeds cells, as in scLLMDA (Liu et al. 2026); seqAlignATAC names none."""
 
     cells: str = "network"
-    """"network": the published first stage. "factorisation": the package's own embedding in its place, so that only the
-    second stage is the published one."""
+    """Space of the cells. With "network" it is that of the published first stage, with "factorisation" the package's
+    own embedding in its place, so that only the second stage is the published one."""
     cell_hidden: tuple[int, ...] = (512, 256, 128)
     """Widths of the hidden layers; scLLMDA's paper. The last is the number of dimensions of a cell."""
     cell_dropout: float = 0.3

@@ -29,7 +29,7 @@ class Cells:
     were not looked at."""
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def have_counts(self) -> NDArray[np.bool_]:
         """(n_cells,): whether a cell has any open peak."""
         found = np.asarray(self.X.any(axis=1))
         return found if self.around is None else found | self.around.any(axis=1)

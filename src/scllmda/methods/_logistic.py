@@ -56,13 +56,13 @@ def logistic_posteriors(
         proba[:, classes] = 1
         return proba
     n_cells = np.bincount(codes)
-    seen = _spread_out(codes, n_cells)
-    weight = (n_cells ** (1.0 - balance) / np.bincount(codes[seen]))[codes[seen]]
+    chosen = _spread_out(codes, n_cells)
+    weight = (n_cells ** (1.0 - balance) / np.bincount(codes[chosen]))[codes[chosen]]
     weight *= len(codes) / weight.sum()
     center, spread = known.mean(axis=0), known.std() or 1.0
     model = LogisticRegression(C=C, tol=TOLERANCE, max_iter=MOST_STEPS)
     with threadpool_limits(1):
-        model.fit(((known[seen] - center) / spread).astype(np.float32), codes[seen], sample_weight=weight)
+        model.fit(((known[chosen] - center) / spread).astype(np.float32), codes[chosen], sample_weight=weight)
         # In double precision, so that probabilities add up to one.
         proba[:, classes] = model.predict_proba(((new - center) / spread).astype(np.float64))
     return proba

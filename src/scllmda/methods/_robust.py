@@ -65,7 +65,7 @@ class RobustRecipe:
     """A type is absent from the query if it has less than this part of its share in the reference, and ``alone`` holds.
     Without it (0), macro-F1 on a simulated query that lacks types falls from .997 to .746."""
     alone: float = 0.1
-    """A type's cells are alone if this part of their neighbors, at most, is of the type: of 15 neighbors one."""
+    """A type's cells are alone if this part of their neighbors, at most, is of the type (of 15 neighbors one)."""
     n_folds: int = 3
     """Parts of the reference that are held out in turn for calibration, unless it has batches."""
     enough: int = 1000

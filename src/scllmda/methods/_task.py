@@ -67,7 +67,7 @@ class Task:
 
     source: Source
     reads: frozenset[str]
-    """Of ``PARTS``: what the method says that it reads."""
+    """Those of ``PARTS`` that the method says it reads."""
     at: NDArray[np.intp]
     """(n_cells,) positions of the cells among those of the source, increasing."""
     labels: NDArray[np.integer]
@@ -129,7 +129,7 @@ class Task:
 
     @cached_property
     def connectivities(self) -> sp.csr_matrix:
-        """(n_cells, n_cells) the same, symmetric: kNN graph."""
+        """(n_cells, n_cells) the kNN graph, which is ``nearest`` made symmetric."""
         return symmetrize(self.nearest)
 
     @cached_property
@@ -155,8 +155,8 @@ class Task:
 
     def within(self, space: Cells) -> Task:
         """Return the task of those cells that have a place in a space, which they are labeled in."""
-        seen = space.seen
-        kept, of_reference = np.flatnonzero(seen), np.flatnonzero(seen[~self.query])
+        placed = space.have_counts
+        kept, of_reference = np.flatnonzero(placed), np.flatnonzero(placed[~self.query])
         batch = None if self.batch is None else self.batch[kept]
         labels = self.labels[kept]
         return replace(self, at=self.at[kept], labels=labels, batch=batch, space=space.take(kept, of_reference))
@@ -190,9 +190,9 @@ class Result:
     history: Mapping[str, Any] = field(default_factory=dict)
     """Losses or fitted constants, numbers or lists of numbers."""
     as_query: Float | None = None
-    """(n_reference, k): the reference cells in it as if they had the query's depths; None where that is no matter."""
+    """(n_reference, k) the reference cells in it as if they had the query's depths; None where that is no matter."""
     held_out: Float | None = None
-    """(n_reference, n_classes): probabilities of reference cells by the others."""
+    """(n_reference, n_classes) probabilities of reference cells by the others."""
 
 
 def _refuse(part: str, reads: frozenset[str]) -> NoReturn:

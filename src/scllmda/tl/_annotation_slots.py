@@ -82,11 +82,11 @@ def annotation_slots(
     """
     keys = AnnotationKeys(key)
     proba = annotation.proba[cells]
-    classes, levels, seen = labels.classes, labels.levels, proba.any(axis=1)
-    raw = np.where(seen, classes[proba.argmax(axis=1)], UNASSIGNED)
+    classes, levels, has_counts = labels.classes, labels.levels, proba.any(axis=1)
+    raw = np.where(has_counts, classes[proba.argmax(axis=1)], UNASSIGNED)
     label = np.where(annotation.rejected[cells], UNASSIGNED, finest_label(proba, levels, min_probability))
     if clusters is not None:
-        label = majority_label(label, clusters, annotation.query[cells] & seen)
+        label = majority_label(label, clusters, annotation.query[cells] & has_counts)
     columns = [class_column(c) for c in classes]
     return {
         ("obs", keys.label): _as_category(label, labels.order),

@@ -159,8 +159,8 @@ def _by_shared_peaks(
     of_cell = depth(joint.counts)
     # Cells without any open peak are no example of a query cell's depth.
     depth_of_query = of_cell[query] if joint.sides is None else depth(joint.sides[1].counts)
-    seen = query[depth_of_query > 0]
-    chance = chance_to_match(found.exposure[reference], found.exposure[seen])
+    with_counts = query[depth_of_query > 0]
+    chance = chance_to_match(found.exposure[reference], found.exposure[with_counts])
     thinned = Thinned.to(joint.counts.take(reference), chance)
     as_query = evidence(thinned, fitted.decoder, fitted.cells[reference])
     cells = Cells(found.cells, found, as_query=as_query)
@@ -190,21 +190,21 @@ def _around(
     Reference cells are looked for as query cells are: by counts on peaks of their own that are as few as the query's.
     """
     assert cells.as_query is not None
-    known, asked = alone
+    known, new = alone
     as_query = cells.as_query.cells
     width = max(cells.X.shape[1], 2, *(a.fitted.cells.shape[1] for a in alone if a is not None))
     around = np.zeros((len(cells.X), width), dtype=np.float32)
     around_as_query = np.zeros((len(reference), width), dtype=np.float32)
-    for rows, one in ((reference, known), (query, asked)):
+    for rows, one in ((reference, known), (query, new)):
         found = cells.X[rows] if one is None else one.fitted.cells
         if one is not None and not (abs(found) > ROUNDING).any():
             # Nothing tells the cells of a sorted type apart, so that any of them may stand for any other.
             found = rng.standard_normal((len(rows), 2)) * (one.depth > 0)[:, None]
         around[rows, : found.shape[1]] = found
-    if known is not None and asked is not None:
-        own = known.depth - shared[reference], asked.depth - shared[query]
-        of_known, of_asked = (np.maximum(o, 0) for o in own)
-        thinned = Thinned.to(known.counts, chance_to_match(of_known, of_asked[asked.depth > 0]))
+    if known is not None and new is not None:
+        own = known.depth - shared[reference], new.depth - shared[query]
+        of_known, of_new = (np.maximum(o, 0) for o in own)
+        thinned = Thinned.to(known.counts, chance_to_match(of_known, of_new[new.depth > 0]))
         mapper = CellMapper(known.fitted.decoder, known.fitted.decoder.rate)
         as_query = np.concatenate([mapper(X) for X in thinned])
     around_as_query[:, : as_query.shape[1]] = as_query
@@ -297,10 +297,10 @@ def _sequence_tells(joint: JointCounts, alone: _Alone | None, embeddings: Float,
     there is nothing else to place cells by.
     """
     assert joint.sides is not None
-    known, asked = joint.sides
+    known, new = joint.sides
     on_shared = depth(joint.counts)[joint.is_query].sum()
-    on_own = max(depth(asked.counts).sum() - on_shared, 0)
-    if on_shared == 0 or on_own == 0 or not asked.has_own_peaks:
+    on_own = max(depth(new.counts).sum() - on_shared, 0)
+    if on_shared == 0 or on_own == 0 or not new.has_own_peaks:
         return bool(on_shared == 0)
     if alone is None:
         fitted = fit(known.counts, margins(known.counts), N_LATENT_ALONE, embeddings=embeddings, rng=rng)
@@ -316,9 +316,9 @@ def onto_shared_peaks(joint: JointCounts, of_query: Float | None) -> Float | Non
         return None
     assert joint.sides is not None
     assert joint.assignment is not None
-    known, asked = joint.sides
+    known, new = joint.sides
     found = np.full((joint.assignment.shape[1], of_query.shape[1]), np.nan, dtype=np.float32)
-    found[joint.assignment.indices] = of_query[asked.peaks]
+    found[joint.assignment.indices] = of_query[new.peaks]
     at = np.empty(known.peaks.max() + 1, dtype=np.intp)
     at[known.peaks] = np.arange(len(known.peaks))
     return found[at[joint.peaks]]

@@ -75,12 +75,12 @@ class JointCounts:
         """The same cells of two objects on the peaks that either has."""
         assert self.sides is not None
         assert self.assignment is not None
-        known, asked = self.sides
+        known, new = self.sides
         n_peaks = self.assignment.shape[1]
-        counts = known.counts.widen(n_peaks).above(asked.counts.onto(self.assignment).binary())
+        counts = known.counts.widen(n_peaks).above(new.counts.onto(self.assignment).binary())
         seen = np.asarray(self.assignment.sum(axis=0)).ravel() > 0
         # Every query peak is one of the union, so that its rows have one entry each.
-        own = asked.peaks[self.assignment.indices >= len(known.peaks)]
+        own = new.peaks[self.assignment.indices >= len(known.peaks)]
         return Union(counts.ready(), np.stack([np.arange(n_peaks) < len(known.peaks), seen]), own)
 
 
@@ -122,20 +122,20 @@ def joint_counts_of_two(
     pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
     report = pairs.report
     of_query, of_reference = layers
-    where_asked, where_known = pairs.positions or (None, None)
+    where_new, where_known = pairs.positions or (None, None)
     known, of_known = _side(reference, of_reference, labeled, codes, pairs.matched, where_known, "reference")
-    asked, of_asked = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, where_asked, "query")
-    assignment = _assignment(pairs, known, asked)
+    new, of_new = _side(query, of_query, np.arange(query.n_obs), None, pairs.target >= 0, where_new, "query")
+    assignment = _assignment(pairs, known, new)
     shared = np.flatnonzero(pairs.matched[known.peaks])
     columns = _select(shared, assignment.shape[1])
-    counts = known.counts.onto(columns[: len(known.peaks)]).above(asked.counts.onto(assignment @ columns).binary())
+    counts = known.counts.onto(columns[: len(known.peaks)]).above(new.counts.onto(assignment @ columns).binary())
     return JointCounts(
         counts.ready(),
-        np.repeat([False, True], [len(of_known), len(of_asked)]),
-        np.concatenate([of_known, len(of_known) + of_asked]),
+        np.repeat([False, True], [len(of_known), len(of_new)]),
+        np.concatenate([of_known, len(of_known) + of_new]),
         known.peaks[shared],
         {"n_peaks": reference.n_vars, **report},
-        (known, asked),
+        (known, new),
         assignment,
     )
 
@@ -161,12 +161,12 @@ def _side(
     return Side(blocks.take(order).ready(), peaks, n_shared), order
 
 
-def _assignment(pairs: PeakPairs, known: Side, asked: Side) -> sp.csr_matrix:
+def _assignment(pairs: PeakPairs, known: Side, new: Side) -> sp.csr_matrix:
     """Return (query peaks, union peaks): 1 where they are the same, both in the order of the sides."""
     n_known = len(known.peaks)
     at = np.empty(pairs.n_reference, dtype=np.intp)
     at[known.peaks] = np.arange(n_known)
-    target = pairs.target[asked.peaks]
+    target = pairs.target[new.peaks]
     own = target < 0
     columns = np.where(own, n_known + np.cumsum(own) - 1, at[target])
     ones = np.ones(len(columns), dtype=np.float32)

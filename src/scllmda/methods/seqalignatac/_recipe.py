@@ -16,13 +16,14 @@ class SeqAlignAtacRecipe(CellNetworkRecipe):
     """
 
     alignment: str = "adversarial"
-    """"adversarial": paper. "mmd": A2GNN's other variant, maximum mean discrepancy; with its published weight it drew
-    classes over one another on small simulated data, most of all where reference and query differ in proportions."""
+    """How domains are made alike, by an "adversarial" discriminator as in the paper, or by the maximum mean discrepancy
+    ("mmd"), A2GNN's other variant. With its published weight that drew classes over one another on small simulated
+    data, most of all where reference and query differ in proportions."""
     n_hidden: int = 128
     """Width of both graph convolutions; released A2GNN code."""
     n_propagations: int = 10
-    """K, propagations of the second convolution on the query. Ours: the paper names no number, and A2GNN's 30 is for
-    citation graphs."""
+    """K, propagations of the second convolution on the query. It is ours, as the paper names no number, and A2GNN's 30
+    is for citation graphs."""
     dropout: float = 0.1
     """Share of units switched off after the first convolution; released A2GNN code, adversarial variant."""
     n_epochs: int = 200
