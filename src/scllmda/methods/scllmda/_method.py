@@ -1,4 +1,16 @@
-"""scLLMDA, from the DNA under the peaks to labels."""
+"""scLLMDA, from the DNA under the peaks to labels.
+
+First stage (``represent``, eq. 1-3): every peak i has a vector z_i of its DNA, published of DNABERT-2. A network
+predicts from it which cells open the peak, Ŷ = σ(MLP(Z) W_o + b_o), and is trained by cross-entropy on reference and
+query cells together; column j of W_o is the vector of cell j. It is ``methods/_cell_network.py``, shared with
+seqAlignATAC.
+
+Between the stages (``Task``): a graph of nearest neighbors within reference and query each, and the positive pointwise
+mutual information of cells that meet on short random walks on it (eq. 5-8).
+
+Second stage (``label``, eq. 4 and 9-17): graph convolutions on both graphs carry the labels over, here and in
+``_network.py``.
+"""
 
 from __future__ import annotations
 

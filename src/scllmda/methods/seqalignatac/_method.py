@@ -1,4 +1,15 @@
-"""seqAlignATAC, from the DNA under the peaks to labels."""
+"""seqAlignATAC, from the DNA under the peaks to labels.
+
+First stage (``represent``, eq. 1-5): every peak has a vector of its DNA, published of Nucleotide Transformer. A network
+predicts from it which cells open the peak, and is trained by cross-entropy on reference and query cells together; the
+weights of a cell's output unit are its vector. It is ``methods/_cell_network.py``, shared with scLLMDA, whose constants
+stand for those that the paper does not name.
+
+Between the stages (``Task``): a graph of nearest neighbors within reference and query each (eq. 6-7).
+
+Second stage (``label``, eq. 8-21): one graph network, shallow on the reference and deep on the query, carries the labels
+over, here and in ``_network.py``.
+"""
 
 from __future__ import annotations
 
