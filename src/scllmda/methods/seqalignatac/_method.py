@@ -7,8 +7,8 @@ stand for those that the paper does not name.
 
 Between the stages (``Task``): a graph of nearest neighbors within reference and query each (eq. 6-7).
 
-Second stage (``label``, eq. 8-21): one graph network, shallow on the reference and deep on the query, carries the labels
-over, here and in ``_network.py``.
+Second stage (``label``, eq. 8-21): one graph network, shallow on the reference and deep on the query, carries the
+labels over, here and in ``_network.py``.
 """
 
 from __future__ import annotations
