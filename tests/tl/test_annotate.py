@@ -443,7 +443,7 @@ class TestFrozen:
         check(with_X(query, -query.X), fitted, ValueError, "negative", frozen=True)
         published = pair(sequence=True)[0]
         sl.tl.embed_peaks(published)
-        sl.tl.cell_embeddings(published, recipe="published", n_epochs=1, n_latent=4)
+        sl.tl.cell_embeddings(published, model="scllmda", n_epochs=1, n_latent=4)
         check(query, published, KeyError, "not fitted", frozen=True)
 
 
