@@ -67,7 +67,8 @@ get the same counts, open or closed, and no label of the query. Simulated peaks,
 come with sequences; the package's own methods other than the baselines read them, the others work from counts alone.
 scllmda and seqalignatac are the whole published systems, with the k-mer encoder, and have rows where there are
 sequences; "second stage" is the second stage of either on the package's embedding, in an earlier version, in which a
-cell's own counts took part in the loadings that place it. Scores are those of query cells whose type the reference has; the macro-F1 runs over true ∪ predicted types.
+cell's own counts took part in the loadings that place it. Scores are those of query cells whose type the reference has;
+the macro-F1 runs over true ∪ predicted types.
 
 | tasks | reference → query |
 |---|---|
