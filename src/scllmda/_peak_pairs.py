@@ -44,6 +44,10 @@ class NotComparableError(ValueError):
     """The peaks of two objects have nothing to do with each other."""
 
 
+class OtherBuildError(NotComparableError):
+    """The peaks of two objects are of different genome builds, by what the objects say themselves."""
+
+
 @dataclass(frozen=True)
 class PeakPairs:
     """The reference peak of each query peak."""
@@ -109,11 +113,13 @@ def pair_peaks(
     mode: str = "sum",
     chain: str | PathLike[str] | None = None,
     none_allowed: bool = False,
+    one_build: bool = False,
 ) -> PeakPairs:
     """Pair peaks by name or position; :func:`scllmda.pp.match_peaks` says how, and what it raises.
 
-    With ``none_allowed``, for callers that can do without shared peaks, peaks of another genome build are left unpaired
-    with a warning, where otherwise there is an error. Not if a chain file was given to bring them together.
+    With ``none_allowed``, for callers that can do without shared peaks, peaks that have nothing to do with each other
+    are left unpaired with a warning, where otherwise there is an error. Not if a chain file was given to bring them
+    together; nor, with ``one_build``, for callers that compare positions, if both name genome builds that differ.
     """
     if mode not in get_args(Mode):
         msg = f"Found mode={mode!r}; expected one of {', '.join(map(repr, get_args(Mode)))}."
@@ -126,9 +132,10 @@ def pair_peaks(
             _refuse_other_build(query, reference)
         target, by_position, positions = _target_peaks(query.var, reference.var, min_overlap, mode, chains)
     except NotComparableError as error:
-        if chain is not None or not none_allowed:
+        if chain is not None or not none_allowed or (one_build and isinstance(error, OtherBuildError)):
             raise
-        logg.warning(f"No peak is shared, only sequence connects query and reference. {error}")
+        connects = "their places in the genome connect" if one_build else "sequence connects"
+        logg.warning(f"No peak is shared, only {connects} query and reference. {error}")
         target, by_position, positions = np.full(query.n_vars, -1, dtype=np.int64), {}, None
     found = target[target >= 0]
     report = {
@@ -154,7 +161,7 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
             f"{lengths[1][name]} bp, by .uns['reference_sequences']); expected one genome build. To lift the query "
             f"over, {_CHAIN}."
         )
-        raise NotComparableError(msg)
+        raise OtherBuildError(msg)
     of_query, of_reference = noted_build(query, "query"), noted_build(reference, "reference")
     if of_query is None or of_reference is None:
         return
@@ -172,7 +179,7 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
             f"{of_reference.text!r} ({of_reference.where}); expected the same. To lift the query over, {_CHAIN}. If "
             "one of the names is wrong, correct it."
         )
-        raise NotComparableError(msg)
+        raise OtherBuildError(msg)
 
 
 def _target_peaks(

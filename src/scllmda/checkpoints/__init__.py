@@ -14,7 +14,7 @@ from ._read_json import read_json
 from ._read_tensors import as_float32, read_tensors
 from ._read_tokenizer import read_tokenizer, refuse_tokenizer, special_ids
 from ._sizes import require_sizes
-from ._write_checkpoint import write_checkpoint
+from ._write_checkpoint import require_replaceable, write_checkpoint
 
 __all__ = [
     "DOWNLOAD_AGAIN",
@@ -32,6 +32,7 @@ __all__ = [
     "refuse_tokenizer",
     "refuse_weights",
     "require_finite",
+    "require_replaceable",
     "require_sizes",
     "shortened",
     "special_ids",

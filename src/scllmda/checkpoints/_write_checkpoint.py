@@ -56,7 +56,7 @@ def write_checkpoint(
     (torch.Size([2, 3]), {'n_inputs': 3})
     """
     path = Path(folder).expanduser()
-    _require_replaceable(path)
+    require_replaceable(path)
     _require_weights(weights)
     _require_json(config)
     with written_aside(path) as aside:
@@ -80,7 +80,7 @@ def _write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     save_file(copies, path, metadata={"format": "pt"})
 
 
-def _require_replaceable(path: Path) -> None:
+def require_replaceable(path: Path) -> None:
     """Raise before any work if writing would fail, or take the place of something else than a checkpoint."""
     if not path.resolve().parent.is_dir():
         msg = f"There is no folder {str(path.resolve().parent)!r}, expected one to write {path.name!r} to. Make it."

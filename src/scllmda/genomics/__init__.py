@@ -1,4 +1,4 @@
-"""The DNA under the peaks: intervals, their sequences in a FASTA, their overlaps, their lift-over.
+"""The DNA under the peaks: intervals, their sequences in a FASTA, their overlaps, lift-over and islands.
 
 Arrays, data frames and file paths only.
 No AnnData here, and nothing that learns.
@@ -10,24 +10,32 @@ from ._builds import build_of_lengths, known_build
 from ._fasta import fetch_sequences
 from ._fasta_file import fasta_of
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
+from ._islands import Islands, island_values, islands, require_same_genome
 from ._liftover import Chains, lift_over, read_chains
 from ._overlap import best_overlaps, compare_with_chance
 from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions
+from ._tss import TranscriptionStarts, read_tss
 
 __all__ = [
     "ACCEPTED_FORMS",
     "CHROM_COLUMNS",
     "Chains",
     "Intervals",
+    "Islands",
     "PeakPositions",
+    "TranscriptionStarts",
     "bare_contig",
     "best_overlaps",
     "build_of_lengths",
     "compare_with_chance",
     "fasta_of",
     "fetch_sequences",
+    "island_values",
+    "islands",
     "known_build",
     "lift_over",
     "peak_positions",
     "read_chains",
+    "read_tss",
+    "require_same_genome",
 ]

@@ -15,9 +15,9 @@ def methods() -> pd.DataFrame:
 
     Returns
     -------
-    A row per method: ``description``; ``reads``, what it is made from (the package's own ``embedding`` of the cells, or
-    ``counts``, and ``peak_embeddings``, the vectors of the peaks' DNA); ``citation``; and ``recipe``, its constants
-    with their defaults.
+    A row per method: ``description``; ``reads``, what it is made from (the package's own ``embedding`` of the cells,
+    ``counts`` on shared peaks, ``peak_embeddings``, the vectors of the peaks' DNA, or ``sides``, the counts of
+    reference and query each on its own peaks); ``citation``; and ``recipe``, its constants with their defaults.
 
     Examples
     --------

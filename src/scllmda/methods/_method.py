@@ -33,6 +33,9 @@ class Method:
     """Constants of the recipe that ``represent`` alone reads."""
     without_sequence: Mapping[str, Any] = field(default_factory=dict)
     """Constants to replace where there is no DNA under the peaks to read."""
+    pretrain: Callable[..., list[float]] | None = None
+    """From cells without labels (:class:`Unlabeled`), the recipe, and by name ``output`` (the checkpoint folder),
+    ``resume``, ``device`` and ``seed`` to the loss of each epoch. None: nothing of it is pre-trained."""
 
     def parts(self, recipe: Any) -> frozenset[str]:
         """Return the parts of the source that it reads with a recipe.

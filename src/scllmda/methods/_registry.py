@@ -13,6 +13,7 @@ from .._checks import make
 from ._baselines import HARMONY_LR, LSI_KNN, LSI_LR, NEAREST_CENTROID, SPECTRAL_LR
 from ._method import Method
 from ._robust import ROBUST
+from .annatac import ANNATAC
 from .scllmda import SCLLMDA
 from .seqalignatac import SEQALIGNATAC
 
@@ -22,6 +23,7 @@ METHODS = {
         ROBUST,
         SCLLMDA,
         SEQALIGNATAC,
+        ANNATAC,
         LSI_KNN,
         LSI_LR,
         HARMONY_LR,
@@ -71,6 +73,11 @@ def cell_models() -> list[str]:
     return [name for name, method in METHODS.items() if method.represent is not None and method.without_sequence]
 
 
+def pretrained_models() -> list[str]:
+    """Return the names of the published systems that can be pre-trained on cells without labels."""
+    return [name for name, method in METHODS.items() if method.pretrain is not None]
+
+
 def table() -> pd.DataFrame:
     """Return a row per method: its description, what it reads, its citation and its recipe with default values."""
     rows = {
@@ -78,7 +85,7 @@ def table() -> pd.DataFrame:
             "description": method.description,
             "reads": ", ".join(sorted(method.parts(method.recipe()))),
             "citation": method.citation,
-            "recipe": ", ".join(f"{f.name}={f.default}" for f in fields(method.recipe)),
+            "recipe": ", ".join(f"{f.name}={getattr(method.recipe(), f.name)}" for f in fields(method.recipe)),
         }
         for name, method in METHODS.items()
     }

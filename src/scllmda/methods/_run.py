@@ -14,7 +14,7 @@ from ..calibration import NoveltyRecipe
 from ._cells import Cells
 from ._method import Method
 from ._reject import reject
-from ._task import Represented, Source, Task
+from ._task import Represented, Result, Source, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -103,7 +103,7 @@ def run(
     result = method.label(task, recipe)
     if task.space is None:
         # Of a method that labels straight from counts, graphs and novelty are those of what it aligned.
-        task = replace(task, space=Cells(np.asarray(result.aligned)))
+        task, result = _in_aligned(task, result)
     # How novel they are: the rank of a cell's distance to the reference among the reference's own distances.
     rejection = reject(task, result, novelty_recipe or NoveltyRecipe(), max_false_rejection)
 
@@ -165,8 +165,24 @@ def _place(task: Task, method: Method, recipe: Any) -> tuple[Task, Mapping[str, 
 
 def _with_open_peaks(task: Task) -> Task:
     """Return the task of the cells that have one, without a space."""
-    is_open = np.diff(task.counts.indptr)[:, None] > 0
-    return replace(task.within(Cells(is_open)), space=None)
+    return replace(task.within(Cells(task.has_open_peak[:, None].astype(np.float32))), space=None)
+
+
+def _in_aligned(task: Task, result: Result) -> tuple[Task, Result]:
+    """Return both for the cells that have a place in what the method aligned, which is the space then.
+
+    Cells at zero are those of which it found nothing to read.
+    """
+    space = Cells(np.asarray(result.aligned))
+    within = replace(task, space=space).within(space)
+    _require_both(task, within)
+    if len(within.at) == len(task.at):
+        return within, result
+    of_reference, of_query = space.have_counts[~task.query], space.have_counts[task.query]
+    as_query = None if result.as_query is None else result.as_query[of_reference]
+    held_out = None if result.held_out is None else result.held_out[of_reference]
+    kept = replace(result, proba=result.proba[of_query], aligned=within.X, as_query=as_query, held_out=held_out)
+    return within, kept
 
 
 def _require_both(everyone: Task, task: Task) -> None:

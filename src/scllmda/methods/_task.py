@@ -17,8 +17,27 @@ from ._cells import Cells
 
 Float = NDArray[np.floating]
 
-PARTS = frozenset({"embedding", "counts", "peaks", "peak_embeddings"})
+PARTS = frozenset({"embedding", "counts", "peaks", "peak_embeddings", "sides"})
 """What a source can give. A method names the parts that it reads, and no others are made."""
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """Cells of one side, reference or query, on all of its own peaks, whatever the other side has."""
+
+    counts: sp.csr_matrix
+    """(n_cells, n_peaks) counts as they are."""
+    peaks: Intervals
+    """(n_peaks,) where the peaks lie, on the reference's genome build."""
+    cells: NDArray[np.intp]
+    """(n_cells,) positions of these cells among those of the source, increasing."""
+
+    def of(self, at: NDArray[np.intp]) -> SideCounts:
+        """Return those of its cells that are among these positions of the source."""
+        kept = np.flatnonzero(np.isin(self.cells, at))
+        if len(kept) == len(self.cells):
+            return self
+        return SideCounts(sp.csr_matrix(self.counts[kept]), self.peaks, self.cells[kept])
 
 
 class Source:
@@ -43,6 +62,11 @@ class Source:
     def peak_embeddings(self) -> Float:
         """(n_peaks, d) vectors of the same peaks' DNA; rows of NaN are peaks without a known base."""
         return self._without("peak_embeddings")
+
+    @property
+    def sides(self) -> tuple[SideCounts, SideCounts]:
+        """Reference and query, each on its own peaks: for methods that compare them by something else than peaks."""
+        return self._without("sides")
 
     def _without(self, part: str) -> NoReturn:
         msg = f"These cells come without {part}; expected a method that reads none."
@@ -113,6 +137,22 @@ class Task:
     def peak_embeddings(self) -> Float:
         """(n_peaks, d) of the counts' peaks."""
         return self._part("peak_embeddings")
+
+    @cached_property
+    def sides(self) -> tuple[SideCounts, SideCounts]:
+        """Reference and query cells, each on their own peaks; see :class:`Source`."""
+        reference, query = self._part("sides")
+        return reference.of(self.at), query.of(self.at)
+
+    @property
+    def has_open_peak(self) -> NDArray[np.bool_]:
+        """(n_cells,) whether a cell has one, among those that the method reads."""
+        if "sides" not in self.reads:
+            return np.diff(self.counts.indptr) > 0
+        found = np.zeros(len(self.at), dtype=bool)
+        for side in self.sides:
+            found[np.searchsorted(self.at, side.cells)] = np.diff(side.counts.indptr) > 0
+        return found
 
     @property
     def around(self) -> Float:
@@ -186,7 +226,8 @@ class Result:
     proba: Float
     """(n_query, n_classes) probabilities."""
     aligned: Float
-    """(n_cells, k) aligned representation of all cells."""
+    """(n_cells, k) aligned representation of all cells. Where a method labels straight from counts, cells at zero are
+    those of which it found nothing to read, and are treated as cells without an open peak."""
     history: Mapping[str, Any] = field(default_factory=dict)
     """Losses or fitted constants, numbers or lists of numbers."""
     as_query: Float | None = None

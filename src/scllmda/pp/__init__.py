@@ -7,6 +7,7 @@ No model and no algorithm of its own.
 from __future__ import annotations
 
 from ._match_peaks import match_peaks
+from ._peak_islands import peak_islands
 from ._peak_sequences import peak_sequences
 
-__all__ = ["match_peaks", "peak_sequences"]
+__all__ = ["match_peaks", "peak_islands", "peak_sequences"]

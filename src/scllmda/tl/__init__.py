@@ -10,5 +10,6 @@ from ._cell_embeddings import cell_embeddings
 from ._embed_peaks import embed_peaks
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
+from ._pretrain import pretrain
 
-__all__ = ["annotate", "cell_embeddings", "embed_peaks", "graph_da_annotate", "map_cells"]
+__all__ = ["annotate", "cell_embeddings", "embed_peaks", "graph_da_annotate", "map_cells", "pretrain"]

@@ -77,12 +77,14 @@ def annotate(
     method
         Annotator; ``sl.get.methods()`` lists them. ``"scllmda"`` and ``"seqalignatac"`` are the whole published
         systems, which embed cells by the DNA of their peaks; without sequence their second stage alone runs, on the
-        package's own embedding, with a warning. The baselines (``"lsi_knn"``, ``"lsi_lr"``, ``"harmony_lr"``,
-        ``"spectral_lr"``, ``"nearest_centroid"``) read counts on shared peaks alone, neither sequence nor ``n_latent``.
-        None of these can be ``frozen``. Or a method of yours, see ``scllmda.methods.Method``.
+        package's own embedding, with a warning. ``"annatac"`` compares cells by bins of the genome, needs no shared
+        peak and reads raw counts; see :func:`scllmda.tl.pretrain`. The baselines (``"lsi_knn"``, ``"lsi_lr"``,
+        ``"harmony_lr"``, ``"spectral_lr"``, ``"nearest_centroid"``) read counts on shared peaks alone, neither sequence
+        nor ``n_latent``. None of these can be ``frozen``. Or a method of yours, see ``scllmda.methods.Method``.
     recipe
         Constants of the method to replace; ``sl.get.methods()`` shows them. ``{"cells": "factorisation"}`` runs a
-        published system's second stage on the package's own embedding.
+        published system's second stage on the package's own embedding; ``{"preset": "small"}`` makes ``"annatac"`` one
+        for CPUs.
     encoder
         Whose peak embeddings to use: name (``sl.get.encoders()``) or object. Taken from ``.varm[f"X_{encoder}"]``, else
         computed from ``.var["sequence"]``, else from ``genome``; without any of them counts alone are used.
@@ -173,10 +175,11 @@ def annotate(
     KeyError
         No such label, batch or cluster column, layer or modality.
     ValueError
-        No cell or no second class is labeled; no query cell; no shared peak; repeated peak names; negative, NaN or
-        infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing but NaN; unknown
-        method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a path of another
-        kind; a method that reads counts with a frozen reference; a parameter that has no effect in this call.
+        No cell or no second class is labeled; no query cell; no shared peak, or no shared island; repeated peak names;
+        negative, NaN or infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing
+        but NaN; unknown method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a
+        path of another kind; a method that reads counts with a frozen reference; a parameter that has no effect in this
+        call.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError

@@ -93,6 +93,7 @@ def report(
         f"{unassigned:.1%} unassigned",
         f"median score {np.median(score):.2f}",
         *_peaks(coverage),
+        *_islands(annotation.history),
         *_sequence(coverage),
     ]
     logg.result("; ".join(parts))
@@ -151,6 +152,11 @@ def _peaks(coverage: Mapping[str, Any]) -> list[str]:
     if n == n_all and m == m_all:
         return [f"all {n:,} peaks shared"]
     return [f"{n:,} of {n_all:,} of the query's peaks are {m:,} of the reference's {m_all:,}"]
+
+
+def _islands(history: Mapping[str, Any]) -> list[str]:
+    """Return how many bins of the genome cells were compared by; nothing for methods that compare them by peaks."""
+    return [f"{history['n_islands']:,} peak islands of both"] if "n_islands" in history else []
 
 
 def _sequence(coverage: Mapping[str, Any]) -> list[str]:

@@ -57,6 +57,7 @@ class Choices:
         """
         found, settings = get(method), make_recipe(method, recipe)
         if in_given_space:
+            _require_second_stage(found, settings)
             of_space = {name: value for name, value in (recipe or {}).items() if name in found.of_space}
             require_effect("on cells that were embedded before (use_rep=)", of_space, possible=False)
             found = found.in_given_space
@@ -136,3 +137,14 @@ class Choices:
             majority_voting=self.majority_voting,
             rng=self.seed,
         )
+
+
+def _require_second_stage(method: Method, recipe: Any) -> None:
+    """Raise ValueError if nothing of a method can run on cells that were embedded before."""
+    if method.represent is None and "embedding" not in method.parts(recipe):
+        reads = ", ".join(sorted(method.parts(recipe)))
+        msg = (
+            f"method={method.name!r} labels cells straight from counts (it reads {reads}), and has no second stage for "
+            "cells that were embedded before. Call sl.tl.annotate, or pass method='robust'."
+        )
+        raise ValueError(msg)

@@ -101,6 +101,7 @@ def joint_counts_of_two(
     pairing: Mapping[str, Any],
     *,
     none_allowed: bool,
+    one_build: bool = False,
 ) -> JointCounts:
     """Return labeled reference cells and the query's on the peaks that both have.
 
@@ -118,8 +119,10 @@ def joint_counts_of_two(
         What :func:`pair_peaks` is to be called with.
     none_allowed
         Whether no peak need be shared.
+    one_build
+        Whether both have to be of one genome build all the same.
     """
-    pairs = pair_peaks(query, reference, none_allowed=none_allowed, **pairing)
+    pairs = pair_peaks(query, reference, none_allowed=none_allowed, one_build=one_build, **pairing)
     report = pairs.report
     of_query, of_reference = layers
     where_new, where_known = pairs.positions or (None, None)

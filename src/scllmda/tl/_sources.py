@@ -17,7 +17,7 @@ from .._counts import counts, has_counts
 from .._keys import CELL_EMBEDDING
 from ..factorisation import margins
 from ..genomics import Intervals, peak_positions
-from ..methods import Cells, Source
+from ..methods import Cells, SideCounts, Source
 from ._cell_space import CellSpace, onto_shared_peaks, space_of_one, space_of_two
 from ._choices import Choices
 from ._decoder_slots import is_fitted
@@ -26,6 +26,7 @@ from ._frozen_space import frozen_space
 from ._inputs import Inputs
 from ._joint_counts import JointCounts, joint_counts_of_one, joint_counts_of_two
 from ._sequences import Sequences
+from ._side_counts import side_counts
 
 Float = NDArray[np.floating]
 
@@ -77,6 +78,8 @@ class JointSource(SpaceSource):
         Where DNA comes from, of the reference's peaks and of the query's.
     n_latent
         Dimensions of the embedding, at most.
+    sides
+        Makes the counts of both on their own peaks.
     has_sequence
         Whether there is DNA under the peaks that the method could use.
     rng
@@ -92,6 +95,7 @@ class JointSource(SpaceSource):
         of_query: Sequences,
         n_latent: int,
         *,
+        sides: Callable[[], tuple[SideCounts, SideCounts]],
         has_sequence: bool,
         rng: np.random.Generator,
     ) -> None:
@@ -102,7 +106,7 @@ class JointSource(SpaceSource):
 
         super().__init__(embed, len(joint.order), has_sequence=has_sequence)
         self._query, self._known, self._joint = query, known, joint
-        self._sequences, self._of_query = sequences, of_query
+        self._sequences, self._of_query, self._make_sides = sequences, of_query, sides
         self.order = joint.order
         self.coverage |= {**joint.coverage, "n_own": 0, "sequence": "none"}
 
@@ -150,6 +154,14 @@ class JointSource(SpaceSource):
             raise ValueError(msg)
         self.coverage |= {"sequence": source, "sequence_side": side}
         return found[self._evident]
+
+    @cached_property
+    def sides(self) -> tuple[SideCounts, SideCounts]:
+        """Reference and query, counts as they are, each on its own peaks."""
+        reference, query = self._make_sides()
+        own = self.coverage.get("n_query", 0) - self.coverage.get("n_matched_query", 0)
+        self.coverage |= {"n_used": len(reference.peaks), "n_used_query": len(query.peaks), "n_own": own}
+        return reference, query
 
 
 def make_source(
@@ -211,7 +223,15 @@ def make_source(
     else:
         joint = _joint_counts(target, inputs, choices, sequences, layers, pairing)
     return JointSource(
-        target, inputs.known, joint, sequences, of_query, n_latent, has_sequence=has_sequence, rng=choices.rng
+        target,
+        inputs.known,
+        joint,
+        sequences,
+        of_query,
+        n_latent,
+        sides=lambda: side_counts(target, inputs, joint, layers, pairing["chain"]),
+        has_sequence=has_sequence,
+        rng=choices.rng,
     )
 
 
@@ -232,14 +252,24 @@ def _joint_counts(
     pairing: Mapping[str, Any],
 ) -> JointCounts:
     """Return the counts of two objects on the peaks that both have."""
-    # Sequences of both can do without shared peaks.
-    none_allowed = (
+    # Places in the genome, or sequences of both, can do without shared peaks.
+    by_place = choices.reads == {"sides"}
+    none_allowed = by_place or (
         "embedding" in choices.reads
         and not sequences.learns
         and sequences.known(inputs.known)
         and sequences.carried(target)
     )
     codes = inputs.codes[: len(inputs.labeled)]
-    joint = joint_counts_of_two(target, inputs.known, inputs.labeled, codes, layers, pairing, none_allowed=none_allowed)
+    joint = joint_counts_of_two(
+        target,
+        inputs.known,
+        inputs.labeled,
+        codes,
+        layers,
+        pairing,
+        none_allowed=none_allowed,
+        one_build=by_place,
+    )
     require_open_peaks(joint, on_shared=not none_allowed)
     return joint

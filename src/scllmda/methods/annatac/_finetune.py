@@ -1,0 +1,138 @@
+"""Training on the reference's labels, and what the trained network says of cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from .._pretraining import autocast
+from ._network import CellClassifier
+from ._recipe import AnnAtacRecipe
+from ._tokens import IslandCells, Tokens
+
+
+def hold_out(labels: NDArray[np.integer], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw the cells of each type that training does not see: a share, one at least of a type with three cells.
+
+    Where no type has three, all cells are measured on, and none is held out.
+
+    Returns
+    -------
+    (n_cells,) whether a cell is held out.
+    """
+    held_out = np.zeros(len(labels), dtype=bool)
+    for code in np.unique(labels):
+        cells = rng.permutation(np.flatnonzero(labels == code))
+        n = max(round(share * len(cells)), 1) if len(cells) > 2 and share > 0 else 0
+        held_out[cells[:n]] = True
+    return held_out
+
+
+def class_weights(labels: NDArray[np.integer], n_classes: int) -> NDArray[np.float32]:
+    """Return the weight of each class in the loss, (1 − p)² where p is its share of the cells (released code)."""
+    share = np.bincount(labels, minlength=n_classes) / len(labels)
+    return ((1 - share) ** 2).astype(np.float32)
+
+
+def train_classifier(
+    network: CellClassifier,
+    cells: IslandCells,
+    labels: NDArray[np.integer],
+    n_classes: int,
+    tokens: Tokens,
+    recipe: AnnAtacRecipe,
+    *,
+    rng: np.random.Generator,
+    device: str,
+) -> dict[str, Any]:
+    """Train by class-weighted cross-entropy until held-out cells are labeled no better, and keep the best network.
+
+    Of epochs with the same held-out accuracy the one with the smallest held-out loss is kept.
+
+    Parameters
+    ----------
+    network
+        Trained in place, on its device.
+    cells, labels
+        Of the reference.
+    n_classes
+        Number of classes.
+    tokens
+        What stands for values.
+    recipe
+        Constants.
+    rng
+        Which cells are held out, and the order of the others.
+    device
+        Torch device.
+
+    Returns
+    -------
+    ``loss`` and ``held_out_accuracy`` of each epoch, and ``best_epoch``, counted from 1.
+    """
+    held_out = hold_out(labels, recipe.held_out, rng)
+    learned = np.flatnonzero(~held_out)
+    measured = np.flatnonzero(held_out) if held_out.any() else learned
+    weight = torch.from_numpy(class_weights(labels[learned], n_classes)).to(device)
+    is_there = there(cells, device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
+    losses: list[float] = []
+    accuracies: list[float] = []
+    best, kept, waited = (-1.0, 0.0), {}, 0
+    with tqdm(range(recipe.n_epochs), desc="annATAC, training on labels", unit="epoch", disable=None) as bar:
+        for epoch in bar:
+            network.train()
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * recipe.factor(epoch, 1)
+            total = 0.0
+            for batch in _batches(rng.permutation(learned), recipe.batch_size):
+                with autocast(recipe.precision, device):
+                    ids = torch.from_numpy(cells.tokens(batch, tokens)).to(device)
+                    target = torch.from_numpy(labels[batch].astype(np.int64)).to(device)
+                    loss = cross_entropy(network(ids, is_there)[0], target, weight=weight)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.item() * len(batch)
+            losses.append(total / len(learned))
+            proba = predict(network, cells.take(measured), tokens, recipe.batch_size, device)[0]
+            right = float(np.mean(proba.argmax(axis=1) == labels[measured]))
+            sure = float(np.mean(np.log(proba[np.arange(len(measured)), labels[measured]] + 1e-12)))
+            waited = 0 if right > best[0] else waited + 1
+            if (right, sure) > best:
+                best, best_epoch = (right, sure), epoch + 1
+                kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            accuracies.append(right)
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", accuracy=f"{right:.3f}", refresh=False)
+            if waited >= recipe.patience:
+                break
+    network.load_state_dict(kept)
+    return {"loss": losses, "held_out_accuracy": accuracies, "best_epoch": best_epoch}
+
+
+def predict(
+    network: CellClassifier, cells: IslandCells, tokens: Tokens, batch_size: int, device: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return probabilities (n_cells, n_classes) and the aligned representation (n_cells, 128), without dropout."""
+    network.eval()
+    is_there, proba, aligned = there(cells, device), [], []
+    with torch.inference_mode():
+        for batch in _batches(np.arange(cells.values.shape[0]), batch_size):
+            logits, hidden = network(torch.from_numpy(cells.tokens(batch, tokens)).to(device), is_there)
+            proba.append(torch.softmax(logits, dim=1).cpu().numpy())
+            aligned.append(hidden.cpu().numpy())
+    return np.concatenate(proba), np.concatenate(aligned)
+
+
+def there(cells: IslandCells, device: str) -> torch.Tensor | None:
+    """Return (n_islands,) whether the data have an island; None if they have all."""
+    return None if cells.is_there.all() else torch.from_numpy(cells.is_there).to(device)
+
+
+def _batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    return [order[first : first + size] for first in range(0, len(order), size)]

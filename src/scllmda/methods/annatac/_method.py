@@ -1,0 +1,133 @@
+"""annATAC, from peak islands to labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import _logging as logg
+from ...genomics import TranscriptionStarts, read_tss
+from .._method import Method
+from .._pretraining import Unlabeled
+from .._task import Result, Task
+from ._recipe import AnnAtacRecipe
+
+if TYPE_CHECKING:
+    from ._network import Sizes
+
+FLOPS = 5e10
+"""Operations per second that one core did: a step of 8 cells on 16,657 islands of the published size took 25 s."""
+LONG = 0.5
+"""Hours of an epoch on a CPU from which the user is warned."""
+
+
+def label(task: Task, recipe: AnnAtacRecipe) -> Result:
+    """Annotate with annATAC: islands, encoder, and a classifier trained on the reference's labels.
+
+    Reference and query are compared by islands, so that no peak need be the same. The encoder begins with the weights
+    of a pre-training, if they are given; else at random, or (``pretrain``) with a pre-training on these cells. The
+    aligned representation is the classifier's second hidden layer. Cells without an open island have no place in it.
+
+    Raises
+    ------
+    ValueError
+        No island is left, or none that the weights know; no reference cell, or no query cell, opens one.
+    """
+    import torch
+
+    from ...nn import pick_device
+    from ._finetune import predict, train_classifier
+    from ._network import CellClassifier, Sizes
+    from ._pretrain import Weights, load_encoder, make_encoder, train_encoder
+    from ._tokens import Tokens, island_cells
+
+    device, rng, seed = pick_device(task.device), task.rng, task.seed
+    weights = None if recipe.weights is None else Weights.read(recipe.weights, recipe)
+    sizes = Sizes.of(recipe) if weights is None else weights.sizes
+    cells = island_cells(task, bin_size=recipe.bin_size, tss=_starts(recipe), n_values=sizes.n_values)
+    if weights is None or recipe.weights is None:
+        cells = cells.most_open(recipe.n_islands)
+    else:
+        cells = weights.place(cells, recipe.weights)
+    seen = np.diff(cells.values.indptr) > 0
+    _require_open(seen, task.query, cells.n_there)
+    logg.info(f"    {cells.n_there:,} islands of {recipe.bin_size:,} bp hold a peak of reference and query")
+
+    if device == "cpu":
+        _warn_of_long_epochs(sizes, int(np.sum(seen & ~task.query)), len(cells.names))
+
+    history: dict[str, Any] = {"n_islands": cells.n_there}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if weights is not None:
+            encoder = load_encoder(weights, recipe)
+            history |= {"n_islands_of_weights": len(weights.vocabulary), "pretraining_loss": list(weights.losses)}
+        else:
+            everyone = cells.take(np.flatnonzero(seen))
+            encoder = make_encoder(everyone.values, sizes, recipe)
+            if recipe.pretrain:
+                losses = train_encoder(encoder, everyone, sizes, recipe, seed=seed, device=device)
+                history["pretraining_loss"] = losses
+        torch.manual_seed(seed)
+        network = CellClassifier(encoder, sizes.n_dims, len(cells.names), task.n_classes).to(device)
+        known, tokens = np.flatnonzero(seen & ~task.query), Tokens(sizes.n_values)
+        history |= train_classifier(
+            network, cells.take(known), task.labels[known], task.n_classes, tokens, recipe, rng=rng, device=device
+        )
+        found = predict(network, cells.take(np.flatnonzero(seen)), tokens, recipe.batch_size, device)
+    proba, aligned = (np.zeros((len(seen), rows.shape[1]), dtype=np.float32) for rows in found)
+    proba[seen], aligned[seen] = found
+    return Result(proba[task.query], aligned, history)
+
+
+def pretrain(unlabeled: Unlabeled, recipe: AnnAtacRecipe, **options: Any) -> list[float]:
+    """Pre-train on cells × islands; see :func:`pretrain_on_islands`."""
+    from ._pretrain import pretrain_on_islands
+
+    return pretrain_on_islands(unlabeled, recipe, **options)
+
+
+def _starts(recipe: AnnAtacRecipe) -> TranscriptionStarts | None:
+    """Return where transcription starts, if it is known."""
+    if recipe.tss is None:
+        logg.info(
+            "    islands are all bins that hold a peak of reference and query; recipe={'tss': a BED or GTF} keeps "
+            "those with a transcription start, as published"
+        )
+        return None
+    found = read_tss(recipe.tss)
+    for remark in found.remarks:
+        logg.warning(remark)
+    return found
+
+
+def _warn_of_long_epochs(sizes: Sizes, n_cells: int, n_islands: int) -> None:
+    """Warn where a network is far too large to be trained on a CPU."""
+    per_token = sizes.n_layers * sizes.n_dims * 2 * (sizes.n_dims + sizes.n_projected + sizes.n_hidden)
+    # Forward and backward pass; a multiplication and an addition each.
+    hours = 6 * per_token * n_islands * n_cells / FLOPS / 3600
+    if hours > LONG:
+        logg.warning(
+            f"An epoch of {n_cells:,} cells on {n_islands:,} islands takes about {hours:,.1f} hours on a CPU by a "
+            "network of this size; expected a GPU. Pass recipe={'preset': 'small'} for one that CPUs can train."
+        )
+
+
+def _require_open(seen: np.ndarray, query: np.ndarray, n_islands: int) -> None:
+    for what, mine in (("reference", seen[~query]), ("query", seen[query])):
+        if not mine.any():
+            msg = f"None of the {len(mine)} {what} cells opens one of the {n_islands:,} islands; expected some."
+            raise ValueError(msg)
+
+
+ANNATAC = Method(
+    "annatac",
+    label,
+    AnnAtacRecipe,
+    "Published system: a language model over peak islands (Linformer), from weights of tl.pretrain if they are given, "
+    "trained on the reference's labels; reference and query need not share peaks",
+    "Cui et al. 2025, BMC Biol 23:145",
+    reads=frozenset({"sides"}),
+    pretrain=pretrain,
+)

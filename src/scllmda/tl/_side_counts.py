@@ -1,0 +1,83 @@
+"""Raw counts of reference and query, each on its own peaks, with the peaks' positions in one genome build."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .. import _logging as logg
+from .._counts import count_blocks
+from ..genomics import ACCEPTED_FORMS, Intervals, lift_over, peak_positions, read_chains
+from ..methods import SideCounts
+from ._inputs import Inputs
+from ._joint_counts import JointCounts
+
+
+def side_counts(
+    query: AnnData,
+    inputs: Inputs,
+    joint: JointCounts,
+    layers: tuple[str | None, str | None],
+    chain: str | PathLike[str] | None,
+) -> tuple[SideCounts, SideCounts]:
+    """Return the counts of reference and query as they are, of the cells in the order of the joint counts.
+
+    Parameters
+    ----------
+    query
+        Object that is annotated.
+    inputs
+        Who is annotated from whom.
+    joint
+        Says which cells are where.
+    layers
+        With the counts, of the query and of the reference.
+    chain
+        From the query's genome build to the reference's.
+
+    Raises
+    ------
+    ValueError
+        It is not known of any peak of an object where it lies.
+    """
+    reference_cells, query_cells = np.flatnonzero(~joint.is_query), np.flatnonzero(joint.is_query)
+    if inputs.known is query:
+        peaks, X = _on_intervals(query, layers[0], joint.order, "data", remark=True)
+        return (
+            SideCounts(sp.csr_matrix(X[reference_cells]), peaks, reference_cells),
+            SideCounts(sp.csr_matrix(X[query_cells]), peaks, query_cells),
+        )
+    # Positions that were compared before have been remarked on.
+    remark = "expected_by_chance" not in joint.coverage
+    of_reference = inputs.labeled[joint.order[reference_cells]]
+    of_query = joint.order[query_cells] - len(inputs.labeled)
+    known = _on_intervals(inputs.known, layers[1], of_reference, "reference", remark=remark)
+    asked = _on_intervals(query, layers[0], of_query, "query", remark=remark)
+    if chain is not None:
+        lifted, there = lift_over(asked[0], read_chains(chain))
+        asked = lifted, sp.csr_matrix(asked[1][:, there])
+    return SideCounts(known[1], known[0], reference_cells), SideCounts(asked[1], asked[0], query_cells)
+
+
+def _on_intervals(
+    adata: AnnData, layer: str | None, cells: NDArray[np.intp], what: str, *, remark: bool
+) -> tuple[Intervals, sp.csr_matrix]:
+    """Return the peaks of an object that are intervals, and the counts of some of its cells on them."""
+    where = peak_positions(adata.var)
+    if not len(where.rows):
+        msg = (
+            f"None of the {adata.n_vars} peaks of the {what} is an interval (first: {adata.var_names[0]!r}); expected "
+            f"{ACCEPTED_FORMS}, or their positions in .var['chrom'], .var['start'] and .var['end'], for a method that "
+            "reads where peaks lie."
+        )
+        raise ValueError(msg)
+    for text in where.remarks if remark else ():
+        logg.warning(f"The {what}: {text}")
+    ordered = np.sort(cells)
+    blocks = count_blocks(adata, layer, what=what).take(ordered)
+    X = sp.csr_matrix(sp.vstack([block[:, where.rows] for block in blocks]))
+    return where.intervals, sp.csr_matrix(X[np.searchsorted(ordered, cells)])
