@@ -13,13 +13,23 @@ from scllmda.methods import (
     METHODS,
     Annotation,
     Cells,
-    Given,
     Source,
     Task,
     make_novelty_recipe,
     make_recipe,
     run,
 )
+
+
+class Given(Source):
+    """Cells that were embedded before."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
+
+    @property
+    def embedding(self) -> Cells:
+        return self._cells
 
 
 class Openness(Source):

@@ -14,13 +14,12 @@ from ._registry import METHODS, cell_models, get, make_recipe, pretrained_models
 from ._reject import make_novelty_recipe
 from ._robust import RobustRecipe, robust
 from ._run import Annotation, represent, run
-from ._task import Given, Represented, Result, SideCounts, Source, Task
+from ._task import Represented, Result, SideCounts, Source, Task
 
 __all__ = [
     "METHODS",
     "Annotation",
     "Cells",
-    "Given",
     "Method",
     "Represented",
     "Result",

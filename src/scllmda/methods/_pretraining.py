@@ -166,7 +166,7 @@ def _train_epoch(
     with tqdm(steps, desc=title, unit="step", disable=None if crew.is_first else True) as bar:
         for step, cells in enumerate(bar):
             mine = cells[crew.rank :: crew.size]
-            batches = [corpus.batch(part, epoch) for part in _parts(mine, plan.batch_size)]
+            batches = [corpus.batch(part, epoch) for part in in_batches(mine, plan.batch_size)]
             n_targets = crew.sum(sum(batch.n_targets for batch in batches))
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * plan.factor(epoch * len(steps) + step, len(steps))
@@ -193,7 +193,8 @@ def _add_gradients(
     return loss_sum
 
 
-def _parts(cells: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
+def in_batches(cells: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the cells, ``size`` at a time."""
     for first in range(0, len(cells), size):
         yield cells[first : first + size]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -96,7 +96,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
 
     # log p = Σ_m weight_m log p_m + const, over the classifiers m that take part.
     logs = {"alone": classifiers["alone"](known, labels, new, n_classes)}
-    is_one_type = share == 1 and _is_one_type(task, parts, tried, np.exp(logs["alone"]))
+    is_one_type = share == 1 and _is_one_type(task, tried, np.exp(logs["alone"]))
     pooled = replace(new, is_one_type=is_one_type)
     logs |= {name: classifiers[name](known, labels, pooled, n_classes) for name in weights if name != "alone"}
     # p ← restart p + (1 − restart) × that of neighbors, until it no longer changes; then p^(1/temperature).
@@ -158,9 +158,7 @@ def _calibrate(
         weights = fit_mixture(posteriors, truth, worth=recipe.worth * share)
         smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in by_all]
         temperature = fit_temperature(np.concatenate(smoothed), truth)
-    held_out = np.full((len(labels), n_classes), 1 / n_classes)
-    for part, found in tried:
-        held_out[part.new] = np.exp(found["alone"])
+    held_out = _by_others(tried, len(labels), n_classes)
     if tried and share == 1 and len(weights) == 1:
         # All parts tell of cells read alone, and their neighbors are as near as among all cells of the reference.
         held_out = personalized_propagation(symmetrize(known.graph), held_out, restart=recipe.restart)
@@ -170,15 +168,24 @@ def _calibrate(
     return weights, temperature, held_out
 
 
-def _is_one_type(task: Task, parts: list[_Part], tried: list[tuple[_Part, dict[str, Float]]], proba: Float) -> bool:
+def _is_one_type(task: Task, tried: list[tuple[_Part, dict[str, Float]]], proba: Float) -> bool:
     """Return whether the query is of one type: its own peaks do not go with labels, and the reference's do."""
     axes = task.cells.own_axes
-    if axes is None or not parts:
+    if axes is None or not tried:
         return False
-    held_out = np.empty((int((~task.query).sum()), task.n_classes))
-    for part, found in tried:
-        held_out[part.new] = np.exp(found["alone"])
+    held_out = _by_others(tried, int((~task.query).sum()), task.n_classes)
     return go_together(held_out, axes[~task.query]) and not go_together(proba, axes[task.query])
+
+
+def _by_others(tried: list[tuple[_Part, dict[str, Float]]], n_reference: int, n_classes: int) -> Float:
+    """Return probabilities (n_reference, n_classes) of reference cells, read alone, by the cells of the other parts.
+
+    Where there are no parts nothing is known, and all classes are as likely.
+    """
+    proba = np.full((n_reference, n_classes), 1 / n_classes)
+    for part, found in tried:
+        proba[part.new] = np.exp(found["alone"])
+    return proba
 
 
 def _classifiers(recipe: RobustRecipe, share: float, *, with_evidence: bool) -> dict[str, Classifier]:
@@ -199,13 +206,13 @@ def _domain_cells(task: Task, cells: NDArray[np.intp], axes: Float, recipe: Robu
     """Return the cells of a domain, at positions ``cells``."""
     evidence = None if task.cells.evidence is None else task.cells.evidence.take(cells)
     alone = (task.X[cells] @ axes).astype(np.float32)
-    return DomainCells(alone, evidence, task.nearest[cells][:, cells], axes, task.around[cells], _sizes(task, recipe))
+    sizes = _sizes_among(int(task.query.sum()), [width * task.n_neighbors for width in recipe.widths])
+    return DomainCells(alone, evidence, task.nearest[cells][:, cells], axes, task.around[cells], sizes)
 
 
-def _sizes(task: Task, recipe: RobustRecipe) -> tuple[int, ...]:
-    """Return how many neighbors cells are pooled with: as many as the query can give its cells, each number once."""
-    n_query = int(task.query.sum())
-    return tuple(sorted({neighbors_among(n_query, width * task.n_neighbors) for width in recipe.widths}))
+def _sizes_among(n_cells: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return how many neighbors cells are pooled with: as many as so many cells can give, each number once."""
+    return tuple(sorted({neighbors_among(n_cells, size) for size in sizes}))
 
 
 @dataclass(frozen=True)
@@ -254,7 +261,7 @@ def _held_out(task: Task, known: DomainCells, axes: Float, recipe: RobustRecipe)
         kept_cells = DomainCells(known.alone[kept], of_kept, no_graph, axes, known.around[kept], known.pool_sizes)
         # A part that is smaller than the query does not have as many cells that are as near. Neighbors are looked for
         # within each part, as they are within reference and query.
-        sizes = tuple(sorted({neighbors_among(len(new), size) for size in known.pool_sizes}))
+        sizes = _sizes_among(len(new), known.pool_sizes)
         graph = nearest_graph(around_new[new], min(k, neighbors_among(len(new), task.n_neighbors)))
         new_cells = DomainCells(alone[new], of_new, graph, axes, around_new[new], sizes)
         votes = _votes(kept_cells, labels[kept], new_cells, task)

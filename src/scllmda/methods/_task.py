@@ -73,18 +73,6 @@ class Source:
         raise TypeError(msg)
 
 
-class Given(Source):
-    """A source of cells that were embedded before."""
-
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
-    @property
-    def embedding(self) -> Cells:
-        """The cells as they were given."""
-        return self.cells
-
-
 @dataclass(frozen=True)
 class Task:
     """All cells with an open peak, and labels of the reference alone. Each part is made when it is first read."""

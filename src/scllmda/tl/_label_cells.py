@@ -17,6 +17,7 @@ from ._annotation_slots import annotation_slots
 from ._choices import Choices
 from ._clusters import leiden
 from ._inputs import Inputs
+from ._labels import as_levels
 from ._sources import SpaceSource
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def label_cells(
         voting = clusters.astype(object).to_numpy()
     reference: dict[str, Any] = {
         "n_cells": len(of_reference),
-        "labels_key": params["labels_key"] if isinstance(params["labels_key"], str) else params["labels_key"][-1],
+        "labels_key": as_levels(params["labels_key"])[-1],
         "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labeled]),
     }
     if inputs.known is not adata:

@@ -56,11 +56,11 @@ def side_counts(
     of_reference = inputs.labeled[joint.order[reference_cells]]
     of_query = joint.order[query_cells] - len(inputs.labeled)
     known = _on_intervals(inputs.known, layers[1], of_reference, "reference", remark=remark)
-    asked = _on_intervals(query, layers[0], of_query, "query", remark=remark)
+    new = _on_intervals(query, layers[0], of_query, "query", remark=remark)
     if chain is not None:
-        lifted, there = lift_over(asked[0], read_chains(chain))
-        asked = lifted, sp.csr_matrix(asked[1][:, there])
-    return SideCounts(known[1], known[0], reference_cells), SideCounts(asked[1], asked[0], query_cells)
+        lifted, there = lift_over(new[0], read_chains(chain))
+        new = lifted, sp.csr_matrix(new[1][:, there])
+    return SideCounts(known[1], known[0], reference_cells), SideCounts(new[1], new[0], query_cells)
 
 
 def _on_intervals(

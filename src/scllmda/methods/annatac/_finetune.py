@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from .._pretraining import autocast
+from .._pretraining import autocast, in_batches
 from ._network import CellClassifier
 from ._recipe import AnnAtacRecipe
 from ._tokens import IslandCells, Tokens
@@ -90,7 +90,7 @@ def train_classifier(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * recipe.factor(epoch, 1)
             total = 0.0
-            for batch in _batches(rng.permutation(learned), recipe.batch_size):
+            for batch in in_batches(rng.permutation(learned), recipe.batch_size):
                 with autocast(recipe.precision, device):
                     ids = torch.from_numpy(cells.tokens(batch, tokens)).to(device)
                     target = torch.from_numpy(labels[batch].astype(np.int64)).to(device)
@@ -122,7 +122,7 @@ def predict(
     network.eval()
     is_there, proba, aligned = there(cells, device), [], []
     with torch.inference_mode():
-        for batch in _batches(np.arange(cells.values.shape[0]), batch_size):
+        for batch in in_batches(np.arange(cells.values.shape[0]), batch_size):
             logits, hidden = network(torch.from_numpy(cells.tokens(batch, tokens)).to(device), is_there)
             proba.append(torch.softmax(logits, dim=1).cpu().numpy())
             aligned.append(hidden.cpu().numpy())
@@ -132,7 +132,3 @@ def predict(
 def there(cells: IslandCells, device: str) -> torch.Tensor | None:
     """Return (n_islands,) whether the data have an island; None if they have all."""
     return None if cells.is_there.all() else torch.from_numpy(cells.is_there).to(device)
-
-
-def _batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
-    return [order[first : first + size] for first in range(0, len(order), size)]
