@@ -24,6 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 LABELS, DOMAIN, UNKNOWN = "cell_type", "domain", "Unknown"
+COUNTS = "counts"
+"""Layer with counts; `.X` says open or closed."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Data:
     query: ad.AnnData
     seed: int
     epochs: int
+    starts: str | None = None
+    """File with the transcription starts of the reference's genome build, if it is known."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -78,16 +82,18 @@ class Method:
     """Whether the number of epochs limits it."""
     needs_sequence: bool = False
     """Whether it reads the DNA under the peaks, and has no row where there is none."""
+    needs_starts: bool = False
+    """Whether it reads where transcription starts, and has no row where that is not known."""
 
 
 # Ours.
 
 
-def ours(method: str, recipe: dict[str, Any] | None, data: Data, _: None) -> Prediction:
+def ours(method: str, recipe: dict[str, Any] | None, data: Data, _: None, **given: Any) -> Prediction:
     import scllmda as sl
 
     query = data.query.copy()
-    sl.tl.annotate(query, data.reference, labels_key=LABELS, method=method, recipe=recipe, rng=data.seed)
+    sl.tl.annotate(query, data.reference, labels_key=LABELS, method=method, recipe=recipe, rng=data.seed, **given)
     obs, key = query.obs, "scllmda"
     return Prediction(
         obs[f"{key}_raw"].to_numpy(str),
@@ -98,8 +104,19 @@ def ours(method: str, recipe: dict[str, Any] | None, data: Data, _: None) -> Pre
     )
 
 
+def annatac(data: Data, _: None, *, with_starts: bool = False) -> Prediction:
+    """Train the small network, on counts, which its tokens are of; on islands with a start, as published, or on all."""
+    recipe = {"preset": "small"} | ({"tss": data.starts} if with_starts else {})
+    return ours("annatac", recipe, data, None, layer=COUNTS)
+
+
 NETWORKS = (*PACKAGE, "torch_geometric.nn", "torch._dynamo")
-MODULES_OF_OURS = {"scllmda": NETWORKS, "seqalignatac": NETWORKS, "harmony_lr": (*PACKAGE, "harmonypy")}
+MODULES_OF_OURS = {
+    "scllmda": NETWORKS,
+    "seqalignatac": NETWORKS,
+    "annatac": (*PACKAGE, "torch._dynamo"),
+    "harmony_lr": (*PACKAGE, "harmonypy"),
+}
 DETERMINISTIC = ("lsi_knn", "lsi_lr", "spectral_lr", "nearest_centroid")
 
 
@@ -121,6 +138,15 @@ def methods_of_ours() -> dict[str, Method]:
             needs_sequence="peak_embeddings" in row.reads,
         )
         found[name] = whole
+        if name == "annatac":
+            about = f"{row.description}; {row.citation}; here its small preset, without pre-training"
+            found[name] = replace(whole, carry=annatac, about=f"{about}, on all islands that hold a peak of both sides")
+            found[f"{name}, islands with a start"] = replace(
+                whole,
+                carry=partial(annatac, with_starts=True),
+                about=f"{about}, on islands that hold a transcription start, as published",
+                needs_starts=True,
+            )
         if whole.needs_sequence:
             found[f"{name}, second stage"] = replace(
                 whole,
@@ -451,12 +477,12 @@ def methods() -> dict[str, Method]:
 
 
 def annotate(
-    reference: str, query: str, names: list[str], seed: int, epochs: int, embeddings: str | None
+    reference: str, query: str, names: list[str], seed: int, epochs: int, embeddings: str | None, starts: str | None
 ) -> dict[str, Any]:
     """Return the predictions of methods that share embedding and modules, each with its cost including that of both."""
     chosen = {name: methods()[name] for name in names}
     shared = next(iter(chosen.values()))
-    data = Data(ad.read_h5ad(reference), ad.read_h5ad(query), seed, epochs)
+    data = Data(ad.read_h5ad(reference), ad.read_h5ad(query), seed, epochs, starts)
     found: dict[str, Any] = {"versions": ", ".join(versions(shared.modules))}
     W, cost = embedded(shared, data, embeddings)
     before = cost["peak"] - cost["added"]

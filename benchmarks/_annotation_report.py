@@ -61,13 +61,14 @@ python benchmarks/annotation.py --report
 ```
 
 The first adds what is missing to `benchmarks/annotation.csv`, the second makes the page of it. The head of
-`benchmarks/annotation.py` defines tasks and scores,
-[its notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from. All methods
-get the same counts, open or closed, and no label of the query. Simulated peaks, and those of one pair of cell lines,
-come with sequences; the package's own methods other than the baselines read them, the others work from counts alone.
-scllmda and seqalignatac are the whole published systems, with the k-mer encoder, and have rows where there are
-sequences; "second stage" is the second stage of either on the package's embedding, in an earlier version, in which a
-cell's own counts took part in the loadings that place it. Scores are those of query cells whose type the reference has;
+`benchmarks/annotation.py` defines tasks and scores, [its
+notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from. All methods get
+the same counts, open or closed (annatac, whose tokens are of counts, gets counts), and no label of the query. Simulated
+peaks, and those of one pair of cell lines, come with sequences; the package's own methods other than the baselines read
+them, the others work from counts alone. scllmda and seqalignatac are the whole published systems, with the k-mer
+encoder, and have rows where there are sequences; "second stage" is the second stage of either on the package's
+embedding, in an earlier version, in which a cell's own counts took part in the loadings that place it. annatac is the
+whole system without pre-training, in its small preset. Scores are those of query cells whose type the reference has;
 the macro-F1 runs over true ∪ predicted types.
 
 | tasks | reference → query |

@@ -12,7 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from _annotation_methods import LABELS
+from _annotation_methods import COUNTS, LABELS
 from _real_data import (
     CELL_LINES,
     CELL_LINES_WITH_DNA,
@@ -48,7 +48,7 @@ class Pair:
 
     @classmethod
     def of(cls, reference: ad.AnnData, query: ad.AnnData, scored_as: Mapping[str, str] | None = None) -> Pair:
-        """Keep of two objects what methods may see: open or closed, peaks, sequences, the reference's labels."""
+        """Keep of two objects what methods may see: counts, peaks, sequences, the reference's labels."""
         truth = query.obs[LABELS].to_numpy(str)
         reference, query = bare(reference, [LABELS]), bare(query, [])
         return cls(reference, query, truth, scored_as or {})
@@ -75,9 +75,11 @@ class Pair:
 
 
 def bare(adata: ad.AnnData, columns: list[str]) -> ad.AnnData:
+    """Return what methods may see: open or closed in `.X`, counts in a layer for those that tell them apart."""
     obs = adata.obs[columns].astype(str)
     var = adata.var[[column for column in ("chrom", "start", "end", "sequence") if column in adata.var]]
-    return ad.AnnData(sp.csr_matrix(adata.X > 0, dtype=np.float32), obs=obs, var=var)
+    layers = {COUNTS: sp.csr_matrix(adata.layers.get(COUNTS, adata.X), dtype=np.float32)}
+    return ad.AnnData(sp.csr_matrix(adata.X > 0, dtype=np.float32), obs=obs, var=var, layers=layers)
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,18 @@ class Task:
     group: str
     make: Callable[[Path, int], Pair]
     """(folder of the data, seed) → pair."""
+    genome: str = "hg19"
+    """Build of the reference; of simulated genomes nothing is known."""
 
     @property
     def is_drawn(self) -> bool:
         """Whether the seed also makes the data."""
         return self.group in (SIMULATED, PEAKS)
+
+    @property
+    def starts(self) -> str | None:
+        """Name of the file with the transcription starts, where there is one."""
+        return None if self.group == SIMULATED else f"{self.genome}_gencode_tss_unique.bed.gz"
 
 
 def between_batches(
@@ -165,7 +174,7 @@ TASKS = {
     "granja-fine D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, back=True)),
     "granja-coarse D6T1→D5T1": Task(REAL, partial(between_batches, split=GRANJA, labels=COARSE)),
     "granja-coarse D5T1→D6T1": Task(REAL, partial(between_batches, split=GRANJA, labels=COARSE, back=True)),
-    "cortex A–D→E–H": Task(REAL, partial(between_batches, split=CORTEX)),
+    "cortex A–D→E–H": Task(REAL, partial(between_batches, split=CORTEX), genome="mm10"),
     "cell lines sciATAC→C1": Task(REAL, partial(between_batches, split=CELL_LINES)),
     "cell lines with DNA sciATAC→C1": Task(REAL, partial(between_batches, split=CELL_LINES_WITH_DNA)),
     "sim no shift": Task(SIMULATED, partial(simulated, shift=0.0)),

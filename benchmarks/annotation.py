@@ -4,7 +4,8 @@ Every method labels the cells of a query by those of a reference, in a process o
 imports done before the clock starts (but not what is compiled on first use); MB is what it adds to the process that
 holds the data already, at its peak (Linux). Ours are called as anyone would, `sl.tl.annotate(query, reference)`, and
 scored on the labels before rejection. Peers (`peers.txt`) get the same counts, open or closed, on the reference's peaks
-that are open in both. No process sees a label of the query: the files that it reads have none.
+that are open in both; annatac, whose tokens are of counts, gets counts. No process sees a label of the query: the files
+that it reads have none.
 
 Results go to `annotation.csv`, row by row; rows with scores are not computed again, unless `--again`. `--report`
 computes nothing and writes `docs/benchmarks.md` from it. Seconds and MB compare only what ran on a machine that did
@@ -114,6 +115,8 @@ def to_do(options: argparse.Namespace, task: str, seed: int) -> Iterator[dict[st
     }
     if any(method.needs_sequence for method in chosen.values()) and not has_sequence(options.data, task):
         chosen = {name: method for name, method in chosen.items() if not method.needs_sequence}
+    if TASKS[task].starts is None:
+        chosen = {name: method for name, method in chosen.items() if not method.needs_starts}
     for _, together in groupby(chosen, lambda name: (chosen[name].modules, chosen[name].embed or name)):
         yield {name: chosen[name] for name in together}
 
@@ -147,6 +150,7 @@ def run_task(options: argparse.Namespace, task: str, seed: int) -> None:
                 seed=seed,
                 epochs=epochs,
                 embeddings=options.embeddings,
+                starts=TASKS[task].starts and str(options.data / TASKS[task].starts),
             )
             setting = {
                 "task": task,

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _annotation_methods import LABELS
+from _annotation_methods import COUNTS, LABELS
 from _annotation_tasks import TASKS, Pair
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +31,9 @@ PAIRS = {
     "granja D5T1→D6T1": "granja-coarse D5T1→D6T1",
 }
 """Tasks of `annotation.py`."""
-METHODS = ("robust", "lsi_lr", "spectral_lr", "nearest_centroid")
+METHODS = ("robust", "lsi_lr", "spectral_lr", "nearest_centroid", "annatac")
+SETTINGS: dict[str, dict[str, Any]] = {"annatac": {"recipe": {"preset": "small"}, "layer": COUNTS}}
+"""Where they are not the defaults."""
 SHARES = (0.0, 0.05, 0.1, 0.2)
 KEY = ["pair", "method", "share", "seed"]
 COLUMNS = [*KEY, "accuracy", "macro_f1", "n_shuffled", "n_contradicted", "precision", "recall", "seconds"]
@@ -56,7 +58,7 @@ def result(pair: Pair, method: str, share: float, seed: int) -> dict[str, Any]:
     reference, query = pair.reference.copy(), pair.query.copy()
     reference.obs[LABELS], shuffled = shuffle(reference.obs[LABELS].to_numpy(str), share, seed)
     start = perf_counter()
-    sl.tl.annotate(query, reference, labels_key=LABELS, method=method, rng=seed)
+    sl.tl.annotate(query, reference, labels_key=LABELS, method=method, rng=seed, **SETTINGS.get(method, {}))
     seconds = perf_counter() - start
     report = sl.metrics.annotation_report(pair.truth, query.obs["scllmda_raw"].to_numpy(str))
     row = {"accuracy": report["accuracy"], "macro_f1": report["macro_f1"], "seconds": seconds}

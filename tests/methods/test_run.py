@@ -21,7 +21,7 @@ def make_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(X: np.ndarray, labels: np.ndarray, *, method: str = "robust", **kwargs: object) -> Annotation:
-    return annotate_in_space(X, labels, 3, method=method, **{"recipe": QUICK[method], "n_neighbors": 5, **kwargs})
+    return annotate_in_space(X, labels, 3, method=method, **{"recipe": QUICK.get(method), "n_neighbors": 5, **kwargs})
 
 
 @pytest.mark.parametrize("method", sorted(QUICK))
@@ -109,6 +109,21 @@ def test_shift_is_told() -> None:
     X[query] += 30 * np.eye(1, 6, 5)
     annotation = run(X, labels)
     assert annotation.history["novelty_shift"] == annotation.shift > 2
+
+
+@pytest.mark.parametrize("method", ["robust", "lsi_lr"])
+def test_calibrated_probabilities_are_less_sure_of_a_query_far_away(method: str) -> None:
+    X, labels, _ = make_cells()
+    query = (labels < 0) & X.any(axis=1)
+    X[query] += 6 * np.eye(1, 6, 5)
+    as_calibrated = run(X, labels, method=method, novelty_recipe={"large_shift": 1.0})
+    for largest in (1.5, 100.0):
+        annotation = run(X, labels, method=method, novelty_recipe={"large_shift": largest})
+        # p ∝ q^(1/s), s the shift but no larger than is allowed; a method that is not calibrated is left as it is.
+        s = min(annotation.shift, largest) if method == "robust" else 1.0
+        expected = as_calibrated.proba[query] ** (1 / s)
+        np.testing.assert_allclose(annotation.proba[query], expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_array_equal(annotation.novelty, as_calibrated.novelty)
 
 
 def test_nothing_is_rejected_where_the_shift_cannot_be_told() -> None:

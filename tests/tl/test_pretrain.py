@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from anndata import AnnData
 from tests._objects import added, pair, snapshot
+from tests.methods.test_pretraining import python
 
 import scllmda as sl
 from scllmda.checkpoints import read_checkpoint
@@ -73,6 +75,33 @@ def test_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
     assert train(tmp_path / "parts") == whole
     assert whole[:1] == first
     assert files_of(tmp_path / "whole") == files_of(tmp_path / "parts")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from scllmda.methods.annatac import _pretrain
+from tests.tl.test_pretrain import train
+
+class Fatal(_pretrain.MaskedCells):
+    def batch(self, cells, epoch):
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().batch(cells, epoch)
+
+_pretrain.MaskedCells = Fatal
+train(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill")
+def test_killed_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole")
+    done = python(KILLED, str(tmp_path / "killed"))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert read_checkpoint(tmp_path / "killed")[1]["losses"] == whole[:2]
+    assert train(tmp_path / "killed") == whole
+    assert files_of(tmp_path / "whole") == files_of(tmp_path / "killed")
 
 
 def test_other_data_or_constants_are_not_gone_on_with(tmp_path: Path) -> None:

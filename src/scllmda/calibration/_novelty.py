@@ -37,9 +37,10 @@ class NoveltyRecipe:
     bone marrow, and 70, 25 and 0 % where types are ten times rarer in the reference; of the four novel types (see
     ``n_dims``) .77, .72 and .67 are rejected in the mean, with an AUROC of .965, .964 and .964."""
     large_shift: float = 2.0
-    """Shift between the domains above which the user is warned. It is 1.0 to 1.1 between donors of one platform, 1.4,
-    1.6 and 2.3 between simulated platforms (``shift`` 1, 2 and 3; at 3, a third of the known cells are rejected), and
-    3.4 to 5.3 between studies of cell lines by other platforms."""
+    """Shift between the domains above which the user is warned, and up to which calibrated probabilities are scaled by
+    it as by a temperature. It is 1.0 to 1.1 between donors of one platform, 1.4, 1.6 and 2.3 between simulated
+    platforms (``shift`` 1, 2 and 3; at 3, a third of the known cells are rejected), and 3.4 to 5.3 between studies of
+    cell lines by other platforms."""
 
 
 def remoteness(among: Found, again: Found, away: Found) -> tuple[Float, Float]:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..calibration import NoveltyRecipe
+from ..calibration import NoveltyRecipe, scale
 from ._cells import Cells
 from ._method import Method
 from ._reject import reject
@@ -105,7 +105,11 @@ def run(
         # Of a method that labels straight from counts, graphs and novelty are those of what it aligned.
         task, result = _in_aligned(task, result)
     # How novel they are: the rank of a cell's distance to the reference among the reference's own distances.
-    rejection = reject(task, result, novelty_recipe or NoveltyRecipe(), max_false_rejection)
+    novelty_recipe = novelty_recipe or NoveltyRecipe()
+    rejection = reject(task, result, novelty_recipe, max_false_rejection)
+    if result.held_out is not None and rejection.shift is not None:
+        # p^(1/s): calibrated on the reference's own cells, it is less sure of cells that lie s times as far from them.
+        result = replace(result, proba=scale(result.proba, min(rejection.shift, novelty_recipe.large_shift)))
 
     # Back to all cells: those of the reference are certain of their labels, those without an open peak of nothing.
     n_cells, placed, annotated = len(labels), task.at, task.at[task.query]

@@ -37,9 +37,9 @@ def label(task: Task, recipe: AnnAtacRecipe) -> Result:
     import torch
 
     from ...nn import pick_device
-    from ._finetune import predict, train_classifier
+    from ._finetune import begin_with_openness, predict, train_classifier
     from ._network import CellClassifier, Sizes
-    from ._pretrain import Weights, load_encoder, make_encoder, train_encoder
+    from ._pretrain import Weights, load_network, make_network, train_network
     from ._tokens import Tokens, island_cells
 
     device, rng, seed = pick_device(task.device), task.rng, task.seed
@@ -60,22 +60,24 @@ def label(task: Task, recipe: AnnAtacRecipe) -> Result:
     history: dict[str, Any] = {"n_islands": cells.n_there}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        everyone, tokens = cells.take(np.flatnonzero(seen)), Tokens(sizes.n_values)
         if weights is not None:
-            encoder = load_encoder(weights, recipe)
+            masked = load_network(weights, recipe)
             history |= {"n_islands_of_weights": len(weights.vocabulary), "pretraining_loss": list(weights.losses)}
         else:
-            everyone = cells.take(np.flatnonzero(seen))
-            encoder = make_encoder(everyone.values, sizes, recipe)
+            masked = make_network(everyone.values, sizes, recipe)
             if recipe.pretrain:
-                losses = train_encoder(encoder, everyone, sizes, recipe, seed=seed, device=device)
+                losses = train_network(masked, everyone, sizes, recipe, seed=seed, device=device)
                 history["pretraining_loss"] = losses
         torch.manual_seed(seed)
-        network = CellClassifier(encoder, sizes.n_dims, len(cells.names), task.n_classes).to(device)
-        known, tokens = np.flatnonzero(seen & ~task.query), Tokens(sizes.n_values)
+        network = CellClassifier(masked.encoder, sizes.n_dims, len(cells.names), task.n_classes).to(device)
+        if "pretraining_loss" in history:
+            begin_with_openness(network, masked.predict.weight, everyone, tokens, recipe.batch_size, device)
+        known = np.flatnonzero(seen & ~task.query)
         history |= train_classifier(
             network, cells.take(known), task.labels[known], task.n_classes, tokens, recipe, rng=rng, device=device
         )
-        found = predict(network, cells.take(np.flatnonzero(seen)), tokens, recipe.batch_size, device)
+        found = predict(network, everyone, tokens, recipe.batch_size, device)
     proba, aligned = (np.zeros((len(seen), rows.shape[1]), dtype=np.float32) for rows in found)
     proba[seen], aligned[seen] = found
     return Result(proba[task.query], aligned, history)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 MODEL = "annatac"
 """Name of the model in a checkpoint."""
-ENCODER = "encoder."
-"""How the names of the encoder's tensors begin in a network with a head."""
 OF_TRAINING = [
     "bin_size",
     "n_islands",
@@ -74,7 +72,7 @@ class MaskedCells:
 
 @dataclass(frozen=True)
 class Weights:
-    """A pre-trained encoder, and the islands that it knows."""
+    """A pre-trained network, and the islands that it knows."""
 
     tensors: Mapping[str, torch.Tensor]
     sizes: Sizes
@@ -106,15 +104,11 @@ class Weights:
                 f"bin_size={recipe.bin_size:,}; expected the same. Pass recipe={{'bin_size': {constants['bin_size']}}}."
             )
             raise ValueError(msg)
-        of_encoder = {
-            name.removeprefix(ENCODER): tensor
-            for name, tensor in network_weights(tensors).items()
-            if name.startswith(ENCODER)
-        }
-        return cls(of_encoder, Sizes.of(constants), tuple(config["vocabulary"]), tuple(config[LOSSES]))
+        sizes, vocabulary = Sizes.of(constants), tuple(config["vocabulary"])
+        return cls(network_weights(tensors), sizes, vocabulary, tuple(config[LOSSES]))
 
     def place(self, cells: IslandCells, source: str) -> IslandCells:
-        """Return cells on the islands that the encoder knows; those that the data lack are not there.
+        """Return cells on the islands that the network knows; those that the data lack are not there.
 
         Raises
         ------
@@ -135,22 +129,24 @@ class Weights:
         return placed
 
 
-def make_encoder(X: sp.csr_matrix, sizes: Sizes, recipe: AnnAtacRecipe) -> IslandEncoder:
-    """Return an encoder for cells (n_cells, n_islands) with weights drawn at random."""
-    where = torch.from_numpy(positions(X, sizes.n_dims))
-    return IslandEncoder(where, sizes, dropout=recipe.dropout, recompute=recipe.recompute)
+def make_network(X: sp.csr_matrix, sizes: Sizes, recipe: AnnAtacRecipe) -> MaskedIslands:
+    """Return a network for cells (n_cells, n_islands) with weights drawn at random."""
+    return _network(torch.from_numpy(positions(X, sizes.n_dims)), sizes, recipe)
 
 
-def load_encoder(weights: Weights, recipe: AnnAtacRecipe) -> IslandEncoder:
-    """Return a pre-trained encoder."""
-    where = torch.zeros(len(weights.vocabulary), weights.sizes.n_dims)
-    encoder = IslandEncoder(where, weights.sizes, dropout=recipe.dropout, recompute=recipe.recompute)
-    encoder.load_state_dict(dict(weights.tensors))
-    return encoder
+def load_network(weights: Weights, recipe: AnnAtacRecipe) -> MaskedIslands:
+    """Return a pre-trained network."""
+    network = _network(torch.zeros(len(weights.vocabulary), weights.sizes.n_dims), weights.sizes, recipe)
+    network.load_state_dict(dict(weights.tensors))
+    return network
 
 
-def train_encoder(
-    encoder: IslandEncoder,
+def _network(where: torch.Tensor, sizes: Sizes, recipe: AnnAtacRecipe) -> MaskedIslands:
+    return MaskedIslands(IslandEncoder(where, sizes, dropout=recipe.dropout, recompute=recipe.recompute), sizes)
+
+
+def train_network(
+    network: MaskedIslands,
     cells: IslandCells,
     sizes: Sizes,
     recipe: AnnAtacRecipe,
@@ -161,7 +157,7 @@ def train_encoder(
     config: Mapping[str, Any] | None = None,
     resume: bool = True,
 ) -> list[float]:
-    """Train an encoder to foretell masked islands, and return the mean loss of each epoch."""
+    """Train a network to foretell masked islands, and return the mean loss of each epoch."""
     plan = Plan(
         recipe.pretrain_epochs,
         recipe.batch_size,
@@ -178,7 +174,7 @@ def train_encoder(
             "and not only whether peaks are open."
         )
     corpus = MaskedCells(cells, recipe, sizes.n_values, seed)
-    return pretrain(MaskedIslands(encoder, sizes), corpus, plan, folder=folder, config=config, resume=resume)
+    return pretrain(network, corpus, plan, folder=folder, config=config, resume=resume)
 
 
 def pretrain_on_islands(
@@ -208,9 +204,9 @@ def pretrain_on_islands(
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        encoder = make_encoder(cells.values, sizes, recipe)
-        return train_encoder(
-            encoder, cells, sizes, recipe, seed=seed, device=device, folder=output, config=config, resume=resume
+        network = make_network(cells.values, sizes, recipe)
+        return train_network(
+            network, cells, sizes, recipe, seed=seed, device=device, folder=output, config=config, resume=resume
         )
 
 

@@ -35,12 +35,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "n_heads": 4,
             "n_projected": 16,
             "n_hidden": 64,
-            "n_islands": 4_000,
+            "n_islands": 2_000,
             "recompute": False,
             "lr": 1e-3,
             "batch_size": 32,
-            "n_epochs": 20,
-            "patience": 5,
+            "n_epochs": 10,
+            "patience": 3,
             "pretrain_epochs": 10,
         },
     }
@@ -57,8 +57,9 @@ class AnnAtacRecipe:
     """
 
     preset: str = "published"
-    """"published", or "small": a network that trains on a CPU in minutes (ours). It sets those of the constants below
-    that are not set themselves."""
+    """"published", or "small" (ours): one layer on as many islands, and as many epochs, as leave two cores at most ten
+    minutes for the training on 10,000 labeled cells. It sets those of the constants below that are not set
+    themselves."""
     tss: str | None = None
     """BED, GTF or GFF with the transcription starts of the reference's genome build, plain or gzipped: islands are bins
     that hold one (paper). None: all bins that hold a peak of reference and query."""
@@ -66,7 +67,7 @@ class AnnAtacRecipe:
     """Width of an island in base pairs; paper."""
     n_islands: int = OF_PRESET
     """Islands at most, those that most cells open; published: 20,000 (ours; the paper's human genome has some 16,700),
-    small: 4,000."""
+    small: 2,000."""
     n_values: int = 5
     """Openness above it counts as this; released code, which makes classes 0 to 5 of it."""
     n_dims: int = OF_PRESET
@@ -112,10 +113,13 @@ class AnnAtacRecipe:
     """Folder that :func:`scllmda.tl.pretrain` wrote, or id of a repository on the Hugging Face hub with its files:
     where training on the labels begins. None: at random."""
     n_epochs: int = OF_PRESET
-    """Epochs of the training on the labels at most; published: 100, small: 20 (ours)."""
+    """Epochs of the training on the labels at most; published: 100, small: 10 (ours)."""
+    min_steps: int = 50
+    """Steps of such an epoch, about, at least: few cells are passed over several times before the held-out part is
+    looked at again. Ours; a reference of 1,000 cells and more is passed over once or twice."""
     patience: int = OF_PRESET
     """Epochs without a higher accuracy on the held-out part of the reference, after which training stops; published: 10
-    (paper), small: 5. The best network is kept."""
+    (paper), small: 3. The best network is kept."""
     held_out: float = 0.1
     """Share of the reference's cells of each type that training does not see and the accuracy is measured on; ours. It
     is drawn once."""
