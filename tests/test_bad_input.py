@@ -9,6 +9,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from tests._objects import added, pair, snapshot
 
@@ -60,6 +61,12 @@ SPECIAL: dict[str, list[Any]] = {
     "genome": ["nothing.fa", 5],
     "chain": ["nothing.chain", 5],
     "tss": ["nothing.bed", 5],
+    "genes": ["nothing.bed", 5, None],
+    "observed": [5, None, "nothing", [1], np.ones((2, 2))],
+    "predicted": [5, None, "nothing", [1]],
+    "labels": ["nothing", 5, ["a"], b"a", float("nan"), {}],
+    "batch": ["nothing", 5, None, ["a"], b"a", float("nan"), {}],
+    "predicted_layer": ["nothing", 5],
     "key_added": ["", "a/b", 5],
     "rng": ["x", -1, 2.5, [], float("nan")],
     "device": ["nothing", "cuda:99", 5, None],
@@ -71,6 +78,7 @@ SPECIAL: dict[str, list[Any]] = {
     "cache_dir": [5],
     "sequence_key": ["nothing", 5],
 }
+GENES = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [10**8], "strand": ["+"], "name": ["A"]})
 NAMED = (ValueError, TypeError, KeyError, FileNotFoundError, IsADirectoryError)
 
 
@@ -107,6 +115,13 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
         "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
         "get.annotation": (sl.get.annotation, {"adata": query}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
+        "tl.gene_activity": (sl.tl.gene_activity, {"adata": query, "genes": GENES}),
+        "metrics.integration_report": (
+            sl.metrics.integration_report,
+            {"data": reference, "labels": "cell_type", "batch": "batch"},
+        ),
+        "metrics.expression_report": (sl.metrics.expression_report, {"observed": reference, "predicted": reference}),
+        "metrics.expression_by_gene": (sl.metrics.expression_by_gene, {"observed": reference, "predicted": reference}),
         "metrics.annotation_report": (sl.metrics.annotation_report, {"truth": truth, "predicted": truth}),
         "datasets.simulate": (sl.datasets.simulate, {}),
     }
@@ -158,6 +173,10 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.map_cells": ["tl._map_cells.map_blocks"],
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
+        "tl.gene_activity": ["_counts.CountBlocks.onto"],
+        "metrics.integration_report": ["metrics._integration_report.distance_sums"],
+        "metrics.expression_report": ["metrics._gene_scores._scores"],
+        "metrics.expression_by_gene": ["metrics._gene_scores._scores"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
     }

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "pp": BELOW,
     "get": BELOW,
     "datasets": BELOW,
-    "metrics": BELOW - {"_anndata", "_counts", "_files", "_genome_notes", "_peak_pairs"},
+    "metrics": BELOW - {"_counts", "_genome_notes", "_peak_pairs"},
     "methods": {"_checks", "_keys", "_logging", "checkpoints"} | ARRAYS,
     "encoders": {"_keys", "_logging", "checkpoints", "factorisation", "genomics", "nn"},
     "checkpoints": {"_files", "_logging"},
@@ -68,6 +68,7 @@ KNOWS_ANNDATA = {
     "cli",
     "datasets",
     "get",
+    "metrics",
     "pl",
     "pp",
     "tl",
@@ -123,7 +124,7 @@ def test_signature(function: Callable[..., Any], path: str) -> None:
         if isinstance(p.default, bool) or "bool" in members(p.annotation):
             assert p.kind is p.KEYWORD_ONLY, f"{p.name} is a boolean"
     if any(members(p.annotation) & {"AnnData", "MuData"} for p in parameters):
-        assert parameters[0].name in {"adata", "data", "query", "reference"}
+        assert parameters[0].name in {"adata", "data", "observed", "query", "reference"}
     if "adata" in inspect.signature(function).parameters:
         assert parameters[0].name == "adata"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,15 @@ def noted_build(adata: AnnData, what: str) -> GenomeNote | None:
         return None
     # A known build says more than a name that nobody knows.
     return min(notes, key=lambda note: note.build is None, default=None)
+
+
+def genome_notes(adata: AnnData) -> dict[str, Any]:
+    """Return what an object notes of its genome build, for the ``.uns`` of another one."""
+    notes = {key: deepcopy(adata.uns[key]) for key in ("genome", "reference_sequences", "files") if key in adata.uns}
+    # Cell Ranger notes it for each peak.
+    if "genome" not in notes and "genome" in adata.var and (note := noted_build(adata, "data")) is not None:
+        notes["genome"] = note.text
+    return notes
 
 
 def contig_lengths(adata: AnnData) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The DNA under the peaks: intervals, their sequences in a FASTA, their overlaps, lift-over and islands.
+"""The DNA under the peaks: intervals, their sequences in a FASTA, their overlaps, lift-over, islands and genes.
 
 Arrays, data frames and file paths only.
 No AnnData here, and nothing that learns.
@@ -9,17 +9,20 @@ from __future__ import annotations
 from ._builds import build_of_lengths, known_build
 from ._fasta import fetch_sequences
 from ._fasta_file import fasta_of
+from ._genes import GenePeaks, Genes, gene_peaks, read_genes
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
 from ._islands import Islands, island_values, islands, require_same_genome
 from ._liftover import Chains, lift_over, read_chains
-from ._overlap import best_overlaps, compare_with_chance
-from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions
+from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
+from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions, require_positions
 from ._tss import TranscriptionStarts, read_tss
 
 __all__ = [
     "ACCEPTED_FORMS",
     "CHROM_COLUMNS",
     "Chains",
+    "GenePeaks",
+    "Genes",
     "Intervals",
     "Islands",
     "PeakPositions",
@@ -30,12 +33,16 @@ __all__ = [
     "compare_with_chance",
     "fasta_of",
     "fetch_sequences",
+    "gene_peaks",
     "island_values",
     "islands",
     "known_build",
     "lift_over",
+    "overlapping_pairs",
     "peak_positions",
     "read_chains",
+    "read_genes",
     "read_tss",
+    "require_positions",
     "require_same_genome",
 ]

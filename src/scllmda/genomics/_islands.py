@@ -122,7 +122,12 @@ def island_values(X: sp.csr_matrix, assignment: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((values, sums.indices, sums.indptr), shape=sums.shape)
 
 
-def require_same_genome(peaks: Intervals, tss: TranscriptionStarts) -> None:
+def require_same_genome(
+    peaks: Intervals,
+    tss: TranscriptionStarts,
+    *,
+    otherwise: str = "pass tss=None, for bins with and without a start",
+) -> None:
     """Raise ValueError if transcription starts are of another genome than the peaks.
 
     Transcription starts lie in open chromatin: in 3 to 67 times as many peaks as by chance in peak sets of blood, cell
@@ -136,6 +141,8 @@ def require_same_genome(peaks: Intervals, tss: TranscriptionStarts) -> None:
         n peaks, in any order.
     tss
         Transcription starts, in any order.
+    otherwise
+        What to do if the peaks were chosen away from promoters, for the error.
 
     Raises
     ------
@@ -158,6 +165,6 @@ def require_same_genome(peaks: Intervals, tss: TranscriptionStarts) -> None:
             f"{overlaps.mean():.2%} of {len(tss)} transcription start sites lie in a peak, and {by_chance:.2%} do by "
             "chance, after shifting them; expected at least twice as many in most regions of the genome, since starts "
             "are open. They are of another genome build: pass the annotation of the one that the peaks were called on. "
-            "If the peaks were chosen away from promoters, pass tss=None, for bins with and without a start."
+            f"If the peaks were chosen away from promoters, {otherwise}."
         )
         raise ValueError(msg)

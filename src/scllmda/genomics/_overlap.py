@@ -74,6 +74,30 @@ def best_overlaps(query: Intervals, reference: Intervals, *, min_overlap: float)
     return best
 
 
+def overlapping_pairs(query: Intervals, reference: Intervals) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return all pairs of a query and a reference interval that have a base in common, as two arrays of indices.
+
+    ``chr1`` and ``1`` are the same contig, as are ``chrM`` and ``MT``.
+
+    Parameters
+    ----------
+    query
+        n intervals, in any order.
+    reference
+        m intervals, in any order.
+
+    Examples
+    --------
+    >>> from scllmda.genomics import Intervals, overlapping_pairs
+    >>> query = Intervals.from_names(["chr1:0-100", "chr2:0-100"])
+    >>> [pairs.tolist() for pairs in overlapping_pairs(query, Intervals.from_names(["1:99-300", "1:100-200"]))]
+    [[0], [0]]
+    """
+    query_start, reference_start = line_up(query, reference)
+    q, r, _ = _overlapping(query_start, query.width, reference_start, reference.width, 0)
+    return q, r
+
+
 def compare_with_chance(
     query: Intervals, reference: Intervals, overlaps: npt.NDArray[np.bool_], *, min_overlap: float
 ) -> tuple[float, bool]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from ._intervals import (
     ACCEPTED_FORMS,
@@ -52,6 +53,11 @@ class PeakPositions:
         known = np.zeros(self.n_peaks, dtype=bool)
         known[self.rows] = True
         return known
+
+    def among_all(self, assignment: sp.csr_matrix) -> sp.csr_matrix:
+        """Return an assignment (n_known, m) of these peaks as one of all, (n_peaks, m): the others belong nowhere."""
+        pairs = sp.coo_matrix(assignment)
+        return sp.csr_matrix((pairs.data, (self.rows[pairs.row], pairs.col)), shape=(self.n_peaks, pairs.shape[1]))
 
 
 def peak_positions(var: pd.DataFrame) -> PeakPositions:
@@ -109,6 +115,18 @@ def peak_positions(var: pd.DataFrame) -> PeakPositions:
             raise ValueError(msg)
         remarks.append(f"{lost}; expected {ACCEPTED_FORMS}, with the end after the start. They are left out.")
     return found.positions(tuple(remarks))
+
+
+def require_positions(var: pd.DataFrame) -> PeakPositions:
+    """Return :func:`peak_positions`; raise ValueError, also, if no position is known."""
+    where = peak_positions(var)
+    if not len(where.rows):
+        msg = (
+            f"None of the {len(var)} peaks is an interval by its name (first: {var.index[0]!r}); expected "
+            f"{ACCEPTED_FORMS}, or positions in .var['chrom'], .var['start'] and .var['end']."
+        )
+        raise ValueError(msg)
+    return where
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,16 +13,15 @@ from .. import _logging as logg
 from .._anndata import read, require_peaks, write_slots
 from .._checks import checked
 from .._counts import CountBlocks, count_blocks
-from .._genome_notes import noted_build
+from .._genome_notes import genome_notes
 from ..genomics import (
-    ACCEPTED_FORMS,
     Islands,
     PeakPositions,
     TranscriptionStarts,
     island_values,
     islands,
-    peak_positions,
     read_tss,
+    require_positions,
     require_same_genome,
 )
 
@@ -110,7 +108,7 @@ def peak_islands(
     adata = read(adata, mod=mod)
     require_peaks(adata)
     starts = None if tss is None else read_tss(tss)
-    where = _positions(adata)
+    where = require_positions(adata.var)
     for remark in (*where.remarks, *(() if starts is None else starts.remarks)):
         logg.warning(remark)
     if starts is not None:
@@ -133,7 +131,7 @@ def peak_islands(
         {"chrom": found.bins.chrom, "start": found.bins.start, "end": found.bins.end, "n_peaks": n_peaks},
         index=found.bins.names(),
     )
-    gathered = AnnData(X, obs=adata.obs.copy(), var=var, uns=_genome_notes(adata))
+    gathered = AnnData(X, obs=adata.obs.copy(), var=var, uns=genome_notes(adata))
     which = "with a transcription start" if starts is not None else "with and without a transcription start (no tss=)"
     logg.info(f"    {len(var)} islands {which} hold {summary['n_peaks_in_islands']} of {adata.n_vars} peaks")
     n_closed = int((np.diff(X.indptr) == 0).sum())
@@ -144,18 +142,6 @@ def peak_islands(
         )
     write_slots(gathered, {("uns", "peak_islands"): summary}, start=start)
     return gathered
-
-
-def _positions(adata: AnnData) -> PeakPositions:
-    """Return where the peaks lie; raise if that is known of none."""
-    where = peak_positions(adata.var)
-    if not len(where.rows):
-        msg = (
-            f"None of the {adata.n_vars} peaks is an interval by its name (first: {adata.var_names[0]!r}); expected "
-            f"{ACCEPTED_FORMS}, or positions in .var['chrom'], .var['start'] and .var['end']."
-        )
-        raise ValueError(msg)
-    return where
 
 
 def _require_islands(found: Islands, where: PeakPositions, starts: TranscriptionStarts | None, bin_size: int) -> None:
@@ -172,19 +158,6 @@ def _require_islands(found: Islands, where: PeakPositions, starts: Transcription
 
 def _values(blocks: CountBlocks, where: PeakPositions, found: Islands) -> sp.csr_matrix:
     """Return the values of islands, (n_cells, n_islands), block by block."""
-    island = sp.coo_matrix(found.assignment)
-    # Peaks of which it is not known where they lie are in no island.
-    assignment = sp.csr_matrix(
-        (island.data, (where.rows[island.row], island.col)), shape=(where.n_peaks, len(found.bins))
-    )
+    assignment = where.among_all(found.assignment)
     parts = [island_values(block, assignment) for block in blocks]
     return sp.csr_matrix(sp.vstack(parts)) if parts else sp.csr_matrix((0, len(found.bins)), dtype=np.float32)
-
-
-def _genome_notes(adata: AnnData) -> dict[str, Any]:
-    """Return what an object notes of its genome build, for the ``.uns`` of another one."""
-    notes = {key: deepcopy(adata.uns[key]) for key in ("genome", "reference_sequences", "files") if key in adata.uns}
-    # Cell Ranger notes it for each peak.
-    if "genome" not in notes and "genome" in adata.var and (note := noted_build(adata, "data")) is not None:
-        notes["genome"] = note.text
-    return notes

@@ -1,4 +1,4 @@
-"""Tools: from peaks and counts to vectors and labels.
+"""Tools: from peaks and counts to vectors, labels and genes.
 
 Holds one verb per file; each resolves its input, calls the rooms below and writes slots. No arithmetic of its own.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 from ._annotate import annotate
 from ._cell_embeddings import cell_embeddings
 from ._embed_peaks import embed_peaks
+from ._gene_activity import gene_activity
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
 from ._pretrain import pretrain
 
-__all__ = ["annotate", "cell_embeddings", "embed_peaks", "graph_da_annotate", "map_cells", "pretrain"]
+__all__ = ["annotate", "cell_embeddings", "embed_peaks", "gene_activity", "graph_da_annotate", "map_cells", "pretrain"]
