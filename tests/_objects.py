@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+from mudata import MuData, set_options
 
 import scllmda as sl
 
@@ -49,6 +50,19 @@ def together(*, shift: float = 0) -> AnnData:
 def annotated(query: Any, reference: Any = None, **options: Any) -> Any:
     """Return an annotated copy, in few dimensions, of which no cell is rejected."""
     return sl.tl.annotate(query, reference, **{"n_latent": 16, "copy": True, "max_false_rejection": None, **options})
+
+
+def paired(atac: AnnData, *, n_genes: int = 30, seed: int = 0, key: str = "cell_type") -> MuData:
+    """Return cells with expression too: each type has genes of its own, and cells are in another order there."""
+    types = pd.factorize(atac.obs[key].astype(str), sort=True)[0]
+    rng = np.random.default_rng(seed)
+    rates = np.where(np.arange(n_genes) % (types.max() + 1) == types[:, None], 3.0, 0.3)
+    rates *= rng.uniform(0.5, 1.5, (atac.n_obs, 1))
+    rna = AnnData(sp.csr_matrix(rng.poisson(rates).astype(np.float32)), obs=pd.DataFrame(index=atac.obs_names))
+    rna.var_names = [f"gene {i}" for i in range(n_genes)]
+    order = rng.permutation(atac.n_obs)
+    with set_options(pull_on_update=False):
+        return MuData({"atac": atac.copy(), "rna": rna[order].copy()})
 
 
 def change_labels(query: AnnData, change: str) -> None:

@@ -11,13 +11,17 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from tests._objects import added, pair, snapshot
+from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
 from scllmda import _checks, methods
 from scllmda.calibration import NoveltyRecipe
 
-RECIPES = {**{name: method.recipe for name, method in methods.METHODS.items()}, "novelty": NoveltyRecipe}
+OF_EXPRESSION = {f"{name}, expression": method for name, method in methods.EXPRESSION_METHODS.items()}
+RECIPES = {
+    **{name: method.recipe for name, method in (methods.METHODS | OF_EXPRESSION).items()},
+    "novelty": NoveltyRecipe,
+}
 NOT_NUMBERS = ["5", None, [1], {}, float("nan"), float("inf"), -float("inf")]
 WRONG: dict[str, list[Any]] = {
     "int": [*NOT_NUMBERS, 2.5, -1, np.array([1, 2])],
@@ -49,6 +53,10 @@ SPECIAL: dict[str, list[Any]] = {
     "layer": ["nothing", 5],
     "reference_layer": ["nothing", 5],
     "use_rep": ["nothing"],
+    "rna_layer": ["nothing", 5],
+    "rna_mod": [5, None],
+    "var_names": ["nothing", ["nothing"], 5, [], [5]],
+    "weights": ["nothing", 5],
     "use_varm": ["nothing"],
     "key": ["nothing"],
     "mod": [5, None],
@@ -106,6 +114,10 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
         "tl.map_cells": (sl.tl.map_cells, {"query": query, "reference": reference}),
         "tl.embed_peaks": (sl.tl.embed_peaks, {"adata": reference}),
         "tl.pretrain": (sl.tl.pretrain, {"data": objects["islands"], "model": "annatac", "output": "annatac"}),
+        "tl.predict_expression": (
+            sl.tl.predict_expression,
+            {"adata": query, "reference": paired(reference), "min_overlap": 0.5, "encoder": "kmer"},
+        ),
         "pp.match_peaks": (sl.pp.match_peaks, {"query": query, "reference": reference}),
         "pp.peak_islands": (sl.pp.peak_islands, {"adata": query}),
         "pp.peak_sequences": (sl.pp.peak_sequences, {"adata": query, "genome": "nothing.fa"}),
@@ -177,6 +189,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "metrics.integration_report": ["metrics._integration_report.distance_sums"],
         "metrics.expression_report": ["metrics._gene_scores._scores"],
         "metrics.expression_by_gene": ["metrics._gene_scores._scores"],
+        "tl.predict_expression": ["tl._sources.space_of_two"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
     }
@@ -207,7 +220,12 @@ def test_wrong_values_are_named_and_nothing_is_changed(
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_wrong_constants_are_named(name: str) -> None:
     make: Callable[[Any], Any] = methods.make_novelty_recipe
-    if name != "novelty":
+    if name in OF_EXPRESSION:
+
+        def make(overrides: Any) -> Any:
+            return methods.make_expression_recipe(OF_EXPRESSION[name], overrides)
+
+    elif name != "novelty":
 
         def make(overrides: Any) -> Any:
             return methods.make_recipe(name, overrides)

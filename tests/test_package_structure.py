@@ -184,7 +184,7 @@ SYSTEMS = {path.split("/")[1] for path in packages() if path.startswith("methods
 
 
 def test_only_the_registry_imports_a_system() -> None:
-    assert {"annatac", "scllmda", "seqalignatac"} <= SYSTEMS
+    assert {"annatac", "epifoundation", "scllmda", "seqalignatac"} <= SYSTEMS
     for file in SOURCE.rglob("*.py"):
         named = {name[2] for name in imports(file) if name[:2] == ("scllmda", "methods") and len(name) > 2} & SYSTEMS
         inside = file.relative_to(SOURCE).parts[1:2]

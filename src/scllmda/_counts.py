@@ -110,7 +110,7 @@ def count_blocks(
     block_size
         Rows per block.
     what
-        "query" or "reference", for messages.
+        "query", "reference" or "RNA", for messages.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _stored(adata: AnnData, layer: str | None, what: str) -> Any:
 
 def _parameter(what: str) -> str:
     """Return the parameter that names the layer of an object."""
-    return "reference_layer" if what == "reference" else "layer"
+    return {"reference": "reference_layer", "RNA": "rna_layer"}.get(what, "layer")
 
 
 def _to_memory(X: Any) -> Any:

@@ -73,6 +73,14 @@ def contig_lengths(adata: AnnData) -> dict[str, int]:
     return {str(name): int(length) for name, length in noted.items() if _is_whole(length)}
 
 
+def build_name(adata: AnnData, what: str) -> str | None:
+    """Return the genome build that an object notes: UCSC's name of it where that is known, else its own."""
+    found = noted_build(adata, what)
+    if found is None:
+        return None
+    return found.text if found.build is None else found.build
+
+
 def _is_whole(value: Any) -> bool:
     return hasattr(value, "__int__") and not isinstance(value, str) and float(value).is_integer()
 

@@ -18,17 +18,18 @@ from tests._objects import assert_refused, assert_same_annotation
 import scllmda as sl
 from scllmda._label_text import as_text
 
-NETWORKS = {"annatac", "scllmda", "seqalignatac"}
+NETWORKS = {"annatac", "epifoundation", "scllmda", "seqalignatac"}
 # The networks only have to run; neighbors have to be fewer than the cells of a type.
 RECIPES: dict[str, dict[str, Any]] = {
     "annatac": {"preset": "small", "n_epochs": 2},
+    "epifoundation": {"preset": "small", "n_epochs": 2},
     "scllmda": {"n_epochs": 2},
     "seqalignatac": {"n_epochs": 2},
     "lsi_knn": {"n_neighbors": 3},
 }
 
 each_method = pytest.mark.parametrize("method", list(sl.get.methods().index))
-SECOND_STAGES = [name for name in sl.get.methods().index if name != "annatac"]
+SECOND_STAGES = [name for name in sl.get.methods().index if name not in {"annatac", "epifoundation"}]
 """Methods that run on a representation that is given."""
 each_second_stage = pytest.mark.parametrize("method", SECOND_STAGES)
 

@@ -125,7 +125,7 @@ def test_nothing_to_foretell_is_said(tmp_path: Path, warnings: list[str]) -> Non
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"model": "robust"}, ValueError, r"Unknown model='robust'; expected one of \['annatac'\]"),
+        ({"model": "robust"}, ValueError, r"Unknown model='robust'; expected one of \['annatac', 'epifoundation'\]"),
         ({"recipe": {"tss": __file__}}, ValueError, r"tss=.* in recipe= has no effect on pre-training"),
         (
             {"recipe": {"bin_size": 5000}},

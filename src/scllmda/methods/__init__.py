@@ -1,4 +1,4 @@
-"""Annotators behind one protocol (`Method`) and one registry.
+"""Annotators behind one protocol (`Method`) and one registry, and so methods that foretell expression.
 
 Holds one file per method, and one folder per published system; arrays in, labels and probabilities out. No AnnData, no
 slots. Nothing but the registry names a system.
@@ -8,32 +8,55 @@ from __future__ import annotations
 
 from ._cells import Cells
 from ._decide import finest_label, majority_label
+from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._method import Method
-from ._pretraining import Unlabeled
-from ._registry import METHODS, cell_models, get, make_recipe, pretrained_models, table
+from ._pretraining import Expression, Unlabeled, places
+from ._registry import (
+    EXPRESSION_METHODS,
+    METHODS,
+    cell_models,
+    embedding_models,
+    expression_method,
+    get,
+    make_expression_recipe,
+    make_recipe,
+    pretrained_models,
+    table,
+)
 from ._reject import make_novelty_recipe
+from ._ridge import RidgeRecipe
 from ._robust import RobustRecipe, robust
 from ._run import Annotation, represent, run
 from ._task import Represented, Result, SideCounts, Source, Task
 
 __all__ = [
+    "EXPRESSION_METHODS",
     "METHODS",
     "Annotation",
     "Cells",
+    "Expression",
+    "ExpressionMethod",
     "Method",
+    "Predicted",
     "Represented",
     "Result",
+    "RidgeRecipe",
     "RobustRecipe",
     "SideCounts",
     "Source",
     "Task",
     "Unlabeled",
     "cell_models",
+    "embedding_models",
+    "expression_method",
     "finest_label",
     "get",
     "majority_label",
+    "make_expression_recipe",
     "make_novelty_recipe",
     "make_recipe",
+    "places",
+    "predict_expression",
     "pretrained_models",
     "represent",
     "robust",

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ._pretraining import Unlabeled
 from ._task import PARTS, Represented, Result, Task
 
 
@@ -36,6 +40,11 @@ class Method:
     pretrain: Callable[..., list[float]] | None = None
     """From cells without labels (:class:`Unlabeled`), the recipe, and by name ``output`` (the checkpoint folder),
     ``resume``, ``device`` and ``seed`` to the loss of each epoch. None: nothing of it is pre-trained."""
+    pretrains_on_expression: bool = False
+    """Whether it is pre-trained on cells of which expression is known too, and batches if there are."""
+    embed: Callable[[Unlabeled, Any, str], tuple[NDArray[np.float32], Mapping[str, Any]]] | None = None
+    """From cells without labels, the recipe with the weights of a pre-training, and a torch device to (n_cells, k)
+    vectors, zero for cells of which nothing is known, and numbers for ``.uns``. None: it has no such vectors."""
 
     def parts(self, recipe: Any) -> frozenset[str]:
         """Return the parts of the source that it reads with a recipe.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,22 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
+class Expression:
+    """What genes cells express, measured in the same cells as their open peaks."""
+
+    values: sp.csr_matrix
+    """(n_cells, n_genes) log of 1 + counts per 10,000 of the cell; 0, which is not stored, where none was seen."""
+    genes: tuple[str, ...]
+    """(n_genes,) names, each once."""
+
+    def only(self, genes: Sequence[str] | None) -> Expression:
+        """Return the expression of some genes, in that order; of all if None."""
+        if genes is None:
+            return self
+        return Expression(sp.csr_matrix(self.values[:, places(genes, self.genes)]), tuple(genes))
+
+
+@dataclass(frozen=True)
 class Unlabeled:
     """Cells without labels, as the caller gives them."""
 
@@ -30,6 +47,12 @@ class Unlabeled:
     """(n_cells, n_peaks) counts."""
     peaks: Intervals
     """(n_peaks,) where the peaks, or islands, lie."""
+    build: str | None = None
+    """Genome build of the peaks, by the name that objects note; None if it is not known."""
+    expression: Expression | None = None
+    """Of the same cells in the same order; None for models that learn from open peaks alone."""
+    batch: NDArray[np.integer] | None = None
+    """(n_cells,) batch codes from 0 on; None where none were given."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +220,37 @@ def in_batches(cells: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]
     """Yield the cells, ``size`` at a time."""
     for first in range(0, len(cells), size):
         yield cells[first : first + size]
+
+
+def places(genes: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
+    """Return where each gene is among those that are known.
+
+    Raises
+    ------
+    ValueError
+        There are none to be found, or some are not known, or asked for twice.
+    """
+    at = {name: i for i, name in enumerate(known)}
+    unknown = [name for name in genes if name not in at]
+    if unknown or not len(genes) or len(set(genes)) < len(genes):
+        what = f"{len(unknown)} of {len(genes)} genes are not known (first: {unknown[0]!r})" if unknown else ""
+        what = what or (f"Found {len(genes)} genes, of which {len(set(genes))} differ")
+        msg = (
+            f"{what}; expected some of the {len(known):,} genes (such as {known[0]!r}), each once. Pass var_names= "
+            "those."
+        )
+        raise ValueError(msg)
+    return np.array([at[name] for name in genes], dtype=np.intp)
+
+
+def data_hash(*matrices: sp.csr_matrix) -> str:
+    """Return a text that differs for other data: of matrices whose columns are in order."""
+    found = sha256()
+    for X in matrices:
+        found.update(repr(X.shape).encode())
+        for array in (X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
 
 
 def autocast(precision: str, device: str) -> Any:

@@ -101,7 +101,39 @@ class TrainingState:
 
 def network_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return those of a checkpoint's tensors that are the network's, by their names in it."""
-    return {name.removeprefix(NETWORK): tensor for name, tensor in tensors.items() if name.startswith(NETWORK)}
+    return part_of(tensors, NETWORK)
+
+
+def part_of(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a part of a network, by their names in that part."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def read_pretrained(source: str, model: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read the network of a training that :func:`scllmda.tl.pretrain` wrote, and its configuration.
+
+    Parameters
+    ----------
+    source
+        Folder, or id of a repository on the Hugging Face hub with its files.
+    model
+        Name that the configuration has to have.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    ValueError
+        It is of another model, or damaged.
+    """
+    tensors, config = read_checkpoint(source)
+    if config.get("model") != model:
+        msg = (
+            f"The checkpoint weights={source!r} is of {shortened(config.get('model'))}, expected {model!r}. Pass a "
+            f"folder that sl.tl.pretrain(…, {model!r}, output=…) wrote."
+        )
+        raise ValueError(msg)
+    return network_weights(tensors), config
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:

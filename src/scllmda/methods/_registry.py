@@ -11,9 +11,12 @@ import pandas as pd
 
 from .._checks import make
 from ._baselines import HARMONY_LR, LSI_KNN, LSI_LR, NEAREST_CENTROID, SPECTRAL_LR
+from ._expression import ExpressionMethod
 from ._method import Method
+from ._ridge import RIDGE
 from ._robust import ROBUST
 from .annatac import ANNATAC
+from .epifoundation import EPIFOUNDATION, EPIFOUNDATION_EXPRESSION
 from .scllmda import SCLLMDA
 from .seqalignatac import SEQALIGNATAC
 
@@ -24,6 +27,7 @@ METHODS = {
         SCLLMDA,
         SEQALIGNATAC,
         ANNATAC,
+        EPIFOUNDATION,
         LSI_KNN,
         LSI_LR,
         HARMONY_LR,
@@ -31,6 +35,9 @@ METHODS = {
         NEAREST_CENTROID,
     )
 }
+
+EXPRESSION_METHODS = {method.name: method for method in (RIDGE, EPIFOUNDATION_EXPRESSION)}
+"""Methods that foretell expression; the first is the default."""
 
 
 def get(method: str | Method) -> Method:
@@ -48,12 +55,16 @@ def get(method: str | Method) -> Method:
     if not isinstance(method, str):
         msg = f"Found method={method!r} ({type(method).__name__}); expected a name of sl.get.methods(), or a Method."
         raise TypeError(msg)
-    if method not in METHODS:
-        close = difflib.get_close_matches(method, METHODS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        msg = f"Unknown method {method!r}; expected one of {sorted(METHODS)}.{hint}"
-        raise ValueError(msg)
+    _require_known(method, METHODS)
     return METHODS[method]
+
+
+def _require_known(method: str, known: Mapping[str, Any]) -> None:
+    if method not in known:
+        close = difflib.get_close_matches(method, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        msg = f"Unknown method {method!r}; expected one of {sorted(known)}.{hint}"
+        raise ValueError(msg)
 
 
 def make_recipe(method: str | Method, overrides: Mapping[str, Any] | None) -> Any:
@@ -76,6 +87,50 @@ def cell_models() -> list[str]:
 def pretrained_models() -> list[str]:
     """Return the names of the published systems that can be pre-trained on cells without labels."""
     return [name for name, method in METHODS.items() if method.pretrain is not None]
+
+
+def embedding_models() -> list[str]:
+    """Return the names of the published systems that embed cells by the weights of a pre-training."""
+    return [name for name, method in METHODS.items() if method.embed is not None]
+
+
+def expression_method(method: str, *, by_weights: bool) -> ExpressionMethod:
+    """Return a method that foretells expression.
+
+    Parameters
+    ----------
+    method
+        Its name; "auto" is the first that can do it.
+    by_weights
+        Whether it has to do without a reference, by the weights of a pre-training.
+
+    Raises
+    ------
+    ValueError
+        Unknown name; the known ones are listed. A method without weights.
+    """
+    able = {name: found for name, found in EXPRESSION_METHODS.items() if found.predict_by_weights or not by_weights}
+    if method == "auto":
+        return next(iter(able.values()))
+    _require_known(method, EXPRESSION_METHODS)
+    if method not in able:
+        msg = (
+            f"method={method!r} has no weights, and the reference is a folder with some; expected a MuData with open "
+            f"peaks and expression, or one of {list(able)}."
+        )
+        raise ValueError(msg)
+    return able[method]
+
+
+def make_expression_recipe(method: ExpressionMethod, overrides: Mapping[str, Any] | None) -> Any:
+    """Return the constants of a method that foretells expression, with some of them replaced.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A name is not one of the recipe's, or a value is of another type or out of its range.
+    """
+    return make(method.recipe, overrides, f"method={method.name!r}")
 
 
 def table() -> pd.DataFrame:

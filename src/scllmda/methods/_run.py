@@ -154,17 +154,25 @@ def represent(
 def _place(task: Task, method: Method, recipe: Any) -> tuple[Task, Mapping[str, Any]]:
     """Return the task of the cells that have an open peak, in the space they are labeled in, and the history of it."""
     history: Mapping[str, Any] = {}
-    everyone = task
-    if "embedding" in task.reads:
-        task = task.within(task.source.embedding)
-    else:
-        task = _with_open_peaks(task)
+    everyone, task = task, with_place(task)
+    if "embedding" not in task.reads and method.represent is not None:
+        found = method.represent(task, recipe)
+        task, history = task.within(Cells(found.cells)), found.history
         _require_both(everyone, task)
-        if method.represent is not None:
-            found = method.represent(task, recipe)
-            task, history = task.within(Cells(found.cells)), found.history
-    _require_both(everyone, task)
     return task, history
+
+
+def with_place(task: Task) -> Task:
+    """Return the task of the cells that have a place in the package's embedding, if that is read, or an open peak.
+
+    Raises
+    ------
+    ValueError
+        No query cell, or no reference cell, has one.
+    """
+    found = task.within(task.source.embedding) if "embedding" in task.reads else _with_open_peaks(task)
+    _require_both(task, found)
+    return found
 
 
 def _with_open_peaks(task: Task) -> Task:

@@ -31,13 +31,15 @@ class SideCounts:
     """(n_peaks,) where the peaks lie, on the reference's genome build."""
     cells: NDArray[np.intp]
     """(n_cells,) positions of these cells among those of the source, increasing."""
+    build: str | None = None
+    """That genome build, by the name that the object notes; None if it notes none."""
 
     def of(self, at: NDArray[np.intp]) -> SideCounts:
         """Return those of its cells that are among these positions of the source."""
         kept = np.flatnonzero(np.isin(self.cells, at))
         if len(kept) == len(self.cells):
             return self
-        return SideCounts(sp.csr_matrix(self.counts[kept]), self.peaks, self.cells[kept])
+        return replace(self, counts=sp.csr_matrix(self.counts[kept]), cells=self.cells[kept])
 
 
 class Source:

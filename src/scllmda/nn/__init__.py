@@ -7,6 +7,7 @@ only: no AnnData, no files.
 
 from __future__ import annotations
 
+from ._attention import MultiHeadAttention
 from ._cell_network import CellNetwork, CellNetworkRecipe, train_cell_network
 from ._device import pick_device
 from ._domain_adaptation import Domain, descend, read_out, reverse_gradient
@@ -24,6 +25,7 @@ __all__ = [
     "Domain",
     "LinformerAttention",
     "MosaicBert",
+    "MultiHeadAttention",
     "NucleotideTransformer",
     "PositionedValues",
     "SequenceCnn",

@@ -49,12 +49,18 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm_first, self.recompute = norm_first, recompute
 
-    def forward(self, x: torch.Tensor, *context: Any) -> torch.Tensor:
-        """Return (n, length, n_dims); ``context`` is handed to the attention."""
+    def forward(self, x: torch.Tensor, *context: Any, n_first: int | None = None) -> torch.Tensor:
+        """Return (n, length, n_dims); ``context`` is handed to the attention.
+
+        With ``n_first`` the first tokens alone are returned, (n, n_first, n_dims), where nobody reads the others any
+        more; the attention has to take it too.
+        """
+        only = {} if n_first is None else {"n_first": n_first}
+        kept = x if n_first is None else x[:, :n_first]
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.attention_norm(x), *context))
+            x = kept + self.dropout(self.attention(self.attention_norm(x), *context, **only))
             return x + self.dropout(self._feed(self.norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, *context)))
+        x = self.attention_norm(kept + self.dropout(self.attention(x, *context, **only)))
         return self.norm(x + self.dropout(self._feed(x)))
 
     def _feed(self, x: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,16 @@ from ._embed_peaks import embed_peaks
 from ._gene_activity import gene_activity
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
+from ._predict_expression import predict_expression
 from ._pretrain import pretrain
 
-__all__ = ["annotate", "cell_embeddings", "embed_peaks", "gene_activity", "graph_da_annotate", "map_cells", "pretrain"]
+__all__ = [
+    "annotate",
+    "cell_embeddings",
+    "embed_peaks",
+    "gene_activity",
+    "graph_da_annotate",
+    "map_cells",
+    "predict_expression",
+    "pretrain",
+]

@@ -78,13 +78,14 @@ def annotate(
         Annotator; ``sl.get.methods()`` lists them. ``"scllmda"`` and ``"seqalignatac"`` are the whole published
         systems, which embed cells by the DNA of their peaks; without sequence their second stage alone runs, on the
         package's own embedding, with a warning. ``"annatac"`` compares cells by bins of the genome, needs no shared
-        peak and reads raw counts; see :func:`scllmda.tl.pretrain`. The baselines (``"lsi_knn"``, ``"lsi_lr"``,
+        peak and reads raw counts; ``"epifoundation"`` takes a cell for the set of its open peaks. Both can begin with
+        weights, see :func:`scllmda.tl.pretrain`. The baselines (``"lsi_knn"``, ``"lsi_lr"``,
         ``"harmony_lr"``, ``"spectral_lr"``, ``"nearest_centroid"``) read counts on shared peaks alone, neither sequence
         nor ``n_latent``. None of these can be ``frozen``. Or a method of yours, see ``scllmda.methods.Method``.
     recipe
         Constants of the method to replace; ``sl.get.methods()`` shows them. ``{"cells": "factorisation"}`` runs a
-        published system's second stage on the package's own embedding; ``{"preset": "small"}`` makes ``"annatac"`` one
-        for CPUs.
+        published system's second stage on the package's own embedding; ``{"preset": "small"}`` makes ``"annatac"`` or
+        ``"epifoundation"`` one for CPUs.
     encoder
         Whose peak embeddings to use: name (``sl.get.encoders()``) or object. Taken from ``.varm[f"X_{encoder}"]``, else
         computed from ``.var["sequence"]``, else from ``genome``; without any of them counts alone are used.

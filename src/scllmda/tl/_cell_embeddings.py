@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,14 @@ from .._checks import checked
 from .._counts import CountBlocks, count_blocks, counts
 from .._keys import CELL_EMBEDDING, base_rate
 from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
-from ..methods import Source, cell_models, make_recipe, represent
+from ..methods import Source, cell_models, embedding_models, make_recipe, represent
 from ..methods import get as get_method
 from ._decoder_slots import decoder_slots, is_embedding, pad
 from ._evidence import require_evidence
 from ._labels import encode_batches
 from ._params import require_effect, storable
 from ._peak_embeddings import find_peak_embeddings, peak_embeddings
+from ._weights_embedding import embed_by_weights, settings_of_weights
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -49,6 +51,7 @@ def cell_embeddings(
     n_latent: int = 128,
     model: str = FACTORISATION,
     recipe: Mapping[str, Any] | str | None = None,
+    weights: str | PathLike[str] | None = None,
     n_epochs: int | None = None,
     key_added: str = CELL_EMBEDDING,
     rng: int | np.random.Generator = 0,
@@ -61,7 +64,10 @@ def cell_embeddings(
     The default model fits logit P(peak i open in cell j) = w_j · (g(seq_i) + v_i) + a_i + b_j to second order around
     the base rates, in closed form: see :func:`scllmda.factorisation.fit`. The others are the first stages of published
     systems: ``model="scllmda"`` (Liu et al. 2026, eq. 1-3) and ``"seqalignatac"`` (Liu et al. 2025, eq. 1-4) train a
-    network from peak embeddings to one output unit per cell, whose weights are the embedding.
+    network from peak embeddings to one output unit per cell, whose weights are the embedding. ``model="epifoundation"``
+    (Wu et al. 2025, eq. 2-6) reads the set of each cell's open peaks by a transformer that
+    :func:`scllmda.tl.pretrain` trained to foretell expression. Where batches were named in that training, what is a
+    batch's was learned beside the cells' vectors.
 
     Parameters
     ----------
@@ -89,11 +95,14 @@ def cell_embeddings(
     n_latent
         Dimensions; 128 as in scLLMDA. The counts support k of them, found by held-out likelihood; the rest are zero.
     model
-        "factorisation", or a published system whose first stage embeds cells: "scllmda", "seqalignatac". These read
-        neither domains nor batches, and have no decoder for new cells.
+        "factorisation", or a published system whose first stage embeds cells: "scllmda", "seqalignatac"; or one that
+        embeds each cell by weights, whatever the others are: "epifoundation". These read neither domains nor batches,
+        and have no decoder for new cells.
     recipe
         Constants of a published system to replace, as in :func:`scllmda.tl.annotate`: ``{"cell_lr": 3e-3}``. That the
         name of a model is taken too ("default", "published") is deprecated.
+    weights
+        Folder that :func:`scllmda.tl.pretrain` wrote, for "epifoundation"; as ``recipe={"weights": folder}``.
     n_epochs
         Of a published system, in the place of its ``cell_epochs``, which are 400.
     key_added
@@ -122,7 +131,9 @@ def cell_embeddings(
         ``params``, and the frozen decoder for :func:`scllmda.tl.map_cells`: ``cell_covariance``, ``peak_covariance``
         and ``cell_gram`` (k, k), the priors and the evidence behind the loadings; with sequence ``prior``, g as a
         linear map: ``mean`` and ``scale`` (d,) of the peak embeddings, ``weights`` (d, k), ``held_out_r2``. Of a
-        published system ``history`` instead.
+        published system ``history`` instead; of one that embeds by weights ``coverage``, numbers of its peaks and of
+        the object's peaks and the share of its counts that it knows, and neither ``.varm`` nor ``.var``. Its vectors
+        are as wide as its weights say.
 
     Raises
     ------
@@ -131,7 +142,9 @@ def cell_embeddings(
     ValueError
         Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several
         peak embeddings and ``use_varm=None``; unknown model; a published system without peak embeddings; a parameter
-        that has no effect with the model.
+        that has no effect with the model; no weights, or weights of another model or genome.
+    FileNotFoundError
+        There are no such weights.
 
     Examples
     --------
@@ -144,17 +157,25 @@ def cell_embeddings(
     """
     model, recipe = _as_model(model, recipe)
     for name, value, known in (
-        ("model", model, (FACTORISATION, *cell_models())),
+        ("model", model, (FACTORISATION, *cell_models(), *embedding_models())),
         ("likelihood", likelihood, LIKELIHOODS),
         ("domain_peaks", domain_peaks, DOMAIN_PEAKS),
     ):
         if value not in known:
             msg = f"Unknown {name} {value!r}; expected one of {list(known)}."
             raise ValueError(msg)
+    by_weights = model in embedding_models()
     of_factorisation = {"domain_key": domain_key, "batch_key": batch_key}
     require_effect(f"with model={model!r}", of_factorisation, possible=model == FACTORISATION)
-    of_networks = {"recipe": recipe, "n_epochs": n_epochs}
-    require_effect(f"with model={model!r}", of_networks, possible=model != FACTORISATION)
+    require_effect(f"with model={model!r}", {"recipe": recipe}, possible=model != FACTORISATION)
+    require_effect(f"with model={model!r}", {"n_epochs": n_epochs}, possible=model in cell_models())
+    require_effect(f"with model={model!r}", {"weights": weights}, possible=by_weights)
+    require_effect(f"with model={model!r}", {"use_varm": use_varm}, possible=not by_weights)
+    if by_weights:
+        of_weights = settings_of_weights(model, recipe, None if weights is None else fspath(weights))
+        data, atac = resolve(adata, mod=mod, copy=copy)
+        embed_by_weights(atac, model, of_weights, layer=layer, key_added=key_added, device=device)
+        return data if copy else None
     settings = None if model == FACTORISATION else _settings(model, recipe, n_latent, n_epochs)
     if batch_key is not None and domain_peaks == "union":
         msg = "batch_key= needs base rates of peaks that all cells are seen through; pass domain_peaks='shared'."

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from .. import _logging as logg
 from .._counts import count_blocks
+from .._genome_notes import build_name
 from ..genomics import ACCEPTED_FORMS, Intervals, lift_over, peak_positions, read_chains
 from ..methods import SideCounts
-from ._inputs import Inputs
 from ._joint_counts import JointCounts
 
 
 def side_counts(
     query: AnnData,
-    inputs: Inputs,
+    reference: AnnData,
+    labeled: NDArray[np.intp],
     joint: JointCounts,
     layers: tuple[str | None, str | None],
     chain: str | PathLike[str] | None,
@@ -30,8 +31,10 @@ def side_counts(
     ----------
     query
         Object that is annotated.
-    inputs
-        Who is annotated from whom.
+    reference
+        Object with the labeled cells; the same if there is but one.
+    labeled
+        Positions of the labeled cells in it.
     joint
         Says which cells are where.
     layers
@@ -45,22 +48,28 @@ def side_counts(
         It is not known of any peak of an object where it lies.
     """
     reference_cells, query_cells = np.flatnonzero(~joint.is_query), np.flatnonzero(joint.is_query)
-    if inputs.known is query:
+    if reference is query:
         peaks, X = _on_intervals(query, layers[0], joint.order, "data", remark=True)
+        build = build_name(query, "query")
         return (
-            SideCounts(sp.csr_matrix(X[reference_cells]), peaks, reference_cells),
-            SideCounts(sp.csr_matrix(X[query_cells]), peaks, query_cells),
+            SideCounts(sp.csr_matrix(X[reference_cells]), peaks, reference_cells, build),
+            SideCounts(sp.csr_matrix(X[query_cells]), peaks, query_cells, build),
         )
     # Positions that were compared before have been remarked on.
     remark = "expected_by_chance" not in joint.coverage
-    of_reference = inputs.labeled[joint.order[reference_cells]]
-    of_query = joint.order[query_cells] - len(inputs.labeled)
-    known = _on_intervals(inputs.known, layers[1], of_reference, "reference", remark=remark)
+    of_reference = labeled[joint.order[reference_cells]]
+    of_query = joint.order[query_cells] - len(labeled)
+    known = _on_intervals(reference, layers[1], of_reference, "reference", remark=remark)
     new = _on_intervals(query, layers[0], of_query, "query", remark=remark)
+    builds = build_name(reference, "reference"), build_name(query, "query")
     if chain is not None:
+        builds = builds[0], builds[0]
         lifted, there = lift_over(new[0], read_chains(chain))
         new = lifted, sp.csr_matrix(new[1][:, there])
-    return SideCounts(known[1], known[0], reference_cells), SideCounts(new[1], new[0], query_cells)
+    return (
+        SideCounts(known[1], known[0], reference_cells, builds[0]),
+        SideCounts(new[1], new[0], query_cells, builds[1]),
+    )
 
 
 def _on_intervals(

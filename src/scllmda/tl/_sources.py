@@ -229,7 +229,7 @@ def make_source(
         sequences,
         of_query,
         n_latent,
-        sides=lambda: side_counts(target, inputs, joint, layers, pairing["chain"]),
+        sides=lambda: side_counts(target, inputs.known, inputs.labeled, joint, layers, pairing["chain"]),
         has_sequence=has_sequence,
         rng=choices.rng,
     )

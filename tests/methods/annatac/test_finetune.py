@@ -11,8 +11,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from scllmda.methods import make_recipe
+from scllmda.methods._finetuning import hold_out
 from scllmda.methods.annatac import _finetune
-from scllmda.methods.annatac._finetune import begin_with_openness, class_weights, hold_out, predict, train_classifier
+from scllmda.methods.annatac._finetune import begin_with_openness, class_weights, predict, train_classifier
 from scllmda.methods.annatac._network import CellClassifier, MaskedIslands, Sizes
 from scllmda.methods.annatac._pretrain import make_network
 from scllmda.methods.annatac._tokens import IslandCells, Tokens, canonical
@@ -47,14 +48,6 @@ def train(data: IslandCells, labels: np.ndarray, settings: Any, seed: int = 0) -
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         return made, train_classifier(made, data, labels, 3, TOKENS, settings, rng=rng, device="cpu")
-
-
-def test_held_out_cells_are_a_share_of_each_type() -> None:
-    labels = np.repeat([0, 1, 2, 3], [100, 40, 3, 2])
-    held_out = hold_out(labels, 0.1, np.random.default_rng(0))
-    assert np.bincount(labels[held_out], minlength=4).tolist() == [10, 4, 1, 0]
-    np.testing.assert_array_equal(hold_out(labels, 0.1, np.random.default_rng(0)), held_out)
-    assert not hold_out(labels, 0.0, np.random.default_rng(0)).any()
 
 
 @pytest.mark.parametrize(("min_steps", "passes"), [(1, 1), (8, 3)])

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
-from .._pretraining import autocast, in_batches
+from .._finetuning import Fitting, fit_best, hold_out, learned_and_measured, score_labels
+from .._pretraining import in_batches
 from ._network import CellClassifier
 from ._recipe import AnnAtacRecipe
 from ._tokens import IslandCells, Tokens
-
-
-def hold_out(labels: NDArray[np.integer], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw the cells of each type that training does not see: a share, one at least of a type with three cells.
-
-    Where no type has three, all cells are measured on, and none is held out.
-
-    Returns
-    -------
-    (n_cells,) whether a cell is held out.
-    """
-    held_out = np.zeros(len(labels), dtype=bool)
-    for code in np.unique(labels):
-        cells = rng.permutation(np.flatnonzero(labels == code))
-        n = max(round(share * len(cells)), 1) if len(cells) > 2 and share > 0 else 0
-        held_out[cells[:n]] = True
-    return held_out
 
 
 def class_weights(labels: NDArray[np.integer], n_classes: int) -> NDArray[np.float32]:
@@ -116,47 +98,32 @@ def train_classifier(
     -------
     ``loss`` and ``held_out_accuracy`` of each epoch, and ``best_epoch``, counted from 1.
     """
-    held_out = hold_out(labels, recipe.held_out, rng)
-    learned = np.flatnonzero(~held_out)
-    measured = np.flatnonzero(held_out) if held_out.any() else learned
-    passes = max(1, round(recipe.min_steps * recipe.batch_size / len(learned)))
+    learned, measured = learned_and_measured(hold_out(labels, recipe.held_out, rng))
     weight = torch.from_numpy(class_weights(labels[learned], n_classes)).to(device)
     is_there = there(cells, device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
-    losses: list[float] = []
-    accuracies: list[float] = []
-    best, kept, waited = (-1.0, 0.0), {}, 0
-    with tqdm(range(recipe.n_epochs), desc="annATAC, training on labels", unit="epoch", disable=None) as bar:
-        for epoch in bar:
-            network.train()
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * recipe.factor(epoch, 1)
-            total = 0.0
-            for batch in chain.from_iterable(
-                in_batches(rng.permutation(learned), recipe.batch_size) for _ in range(passes)
-            ):
-                with autocast(recipe.precision, device):
-                    ids = torch.from_numpy(cells.tokens(batch, tokens)).to(device)
-                    target = torch.from_numpy(labels[batch].astype(np.int64)).to(device)
-                    loss = cross_entropy(network(ids, is_there)[0], target, weight=weight)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.item() * len(batch)
-            losses.append(total / (passes * len(learned)))
-            proba = predict(network, cells.take(measured), tokens, recipe.batch_size, device)[0]
-            right = float(np.mean(proba.argmax(axis=1) == labels[measured]))
-            sure = float(np.mean(np.log(proba[np.arange(len(measured)), labels[measured]] + 1e-12)))
-            waited = 0 if right > best[0] else waited + 1
-            if (right, sure) > best:
-                best, best_epoch = (right, sure), epoch + 1
-                kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-            accuracies.append(right)
-            bar.set_postfix(loss=f"{losses[-1]:.4f}", accuracy=f"{right:.3f}", refresh=False)
-            if waited >= recipe.patience:
-                break
-    network.load_state_dict(kept)
-    return {"loss": losses, "held_out_accuracy": accuracies, "best_epoch": best_epoch}
+
+    def loss(batch: NDArray[np.intp]) -> torch.Tensor:
+        ids = torch.from_numpy(cells.tokens(batch, tokens)).to(device)
+        target = torch.from_numpy(labels[batch].astype(np.int64)).to(device)
+        return cross_entropy(network(ids, is_there)[0], target, weight=weight)
+
+    def score() -> tuple[float, float]:
+        proba = predict(network, cells.take(measured), tokens, recipe.batch_size, device)[0]
+        return score_labels(proba, labels[measured])
+
+    fitting = Fitting(
+        "annATAC, training on labels",
+        recipe.n_epochs,
+        recipe.batch_size,
+        recipe.lr,
+        recipe.factor,
+        recipe.patience,
+        recipe.precision,
+        device,
+        recipe.min_steps,
+    )
+    found = fit_best(network, learned, fitting, loss=loss, score=score, rng=rng)
+    return {"loss": found.losses, "held_out_accuracy": found.scores, "best_epoch": found.best_epoch}
 
 
 def predict(

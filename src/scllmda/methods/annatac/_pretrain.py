@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from ... import _logging as logg
-from ...checkpoints import read_checkpoint, shortened
-from .._pretraining import Batch, Plan, Unlabeled, pretrain
-from .._pretraining_state import LOSSES, network_weights
+from .._pretraining import Batch, Plan, Unlabeled, data_hash, pretrain
+from .._pretraining_state import LOSSES, read_pretrained
 from ._masking import mask
 from ._network import IslandEncoder, MaskedIslands, Sizes
 from ._recipe import AnnAtacRecipe
@@ -90,13 +88,7 @@ class Weights:
         ValueError
             It is of another model, or of islands of another width.
         """
-        tensors, config = read_checkpoint(source)
-        if config.get("model") != MODEL:
-            msg = (
-                f"The checkpoint weights={source!r} is of {shortened(config.get('model'))}, expected {MODEL!r}. Pass a "
-                f"folder that sl.tl.pretrain(…, {MODEL!r}, output=…) wrote."
-            )
-            raise ValueError(msg)
+        tensors, config = read_pretrained(source, MODEL)
         constants = config["recipe"]
         if constants["bin_size"] != recipe.bin_size:
             msg = (
@@ -105,7 +97,7 @@ class Weights:
             )
             raise ValueError(msg)
         sizes, vocabulary = Sizes.of(constants), tuple(config["vocabulary"])
-        return cls(network_weights(tensors), sizes, vocabulary, tuple(config[LOSSES]))
+        return cls(tensors, sizes, vocabulary, tuple(config[LOSSES]))
 
     def place(self, cells: IslandCells, source: str) -> IslandCells:
         """Return cells on the islands that the network knows; those that the data lack are not there.
@@ -199,7 +191,7 @@ def pretrain_on_islands(
         "recipe": asdict(sizes) | of_training,
         "vocabulary": list(cells.names),
         "n_cells": cells.values.shape[0],
-        "data": _hash_of(cells.values),
+        "data": data_hash(cells.values),
         "seed": seed,
     }
     with torch.random.fork_rng():
@@ -233,11 +225,3 @@ def _cells_of(unlabeled: Unlabeled, recipe: AnnAtacRecipe) -> IslandCells:
         msg = f"None of {values.shape[0]:,} cells opens one of {len(names):,} islands; expected counts of open ones."
         raise ValueError(msg)
     return cells.take(seen)
-
-
-def _hash_of(X: sp.csr_matrix) -> str:
-    """Return a text that differs for other data."""
-    found = sha256(repr(X.shape).encode())
-    for array in (X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data):
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:16]

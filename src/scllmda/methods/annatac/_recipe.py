@@ -6,12 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .._pretraining import PRECISIONS
+from .._presets import OF_PRESET, fill_in_preset
 
 MOST_VALUES = 250
 """Tokens are bytes, and two of them are no values."""
-OF_PRESET: Any = None
-"""Default of the constants that ``preset`` sets."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -134,18 +132,7 @@ class AnnAtacRecipe:
         FileNotFoundError
             There is no file ``tss``.
         """
-        if self.preset not in PRESETS:
-            msg = f"Unknown preset={self.preset!r}; expected one of {list(PRESETS)}."
-            raise ValueError(msg)
-        for name, value in PRESETS[self.preset].items():
-            if getattr(self, name) is OF_PRESET:
-                object.__setattr__(self, name, value)
-        if self.precision not in PRECISIONS:
-            msg = f"Unknown precision={self.precision!r}; expected one of {list(PRECISIONS)}."
-            raise ValueError(msg)
-        if self.n_dims % self.n_heads:
-            msg = f"Found n_dims={self.n_dims} and n_heads={self.n_heads}; expected heads that divide the width."
-            raise ValueError(msg)
+        fill_in_preset(self, PRESETS)
         if self.n_values > MOST_VALUES:
             msg = f"Found n_values={self.n_values}; expected at most {MOST_VALUES}."
             raise ValueError(msg)
