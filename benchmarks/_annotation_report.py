@@ -101,7 +101,7 @@ def write_report(
 
     ``kinds`` and ``about`` tell of each method whether it is "ours", "published", a "variant" or a "baseline", and what
     it is, in the order of the tables; ``groups`` the group of each task; ``others`` the results of scripts of their
-    own: "small_queries", "shuffled_labels", "ablation".
+    own: "small_queries", "shuffled_labels", "annatac", "ablation".
     """
     results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
     scored = results[results["accuracy"].notna()]
@@ -140,6 +140,8 @@ def write_report(
             "reference cells in doubt: precision / recall of the names; `benchmarks/shuffled_labels.py`.",
             "\n".join(shuffled_labels_table(others["shuffled_labels"])),
         ]
+    if "annatac" in others:
+        parts += list(annatac_parts(others["annatac"]))
     parts += [
         "## Calibration",
         "Expected calibration error, 15 bins, the smallest in bold. Methods without probabilities have none.",
@@ -351,6 +353,47 @@ def shuffled_labels_table(results: pd.DataFrame) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(table.columns)
     for (pair, method), row in table.iterrows():
         yield f"| {pair} | {method} | " + " | ".join(row.fillna(NONE)) + " |"
+
+
+def annatac_parts(results: pd.DataFrame) -> Iterator[str]:
+    """Yield the section of annATAC's further experiments."""
+    yield "## annATAC: share of labels, pre-training, novel cells"
+    yield (
+        "The further experiments of its paper, with the small preset on all islands that hold a peak of both sides; "
+        "`benchmarks/annatac.py`, whose head defines them."
+    )
+    of = dict(list(results.groupby("experiment", sort=False)))
+    if (rows := of.get("share of labels")) is not None:
+        yield f"Accuracy / macro-F1 on {rows['task'].iloc[0]} with a share of each type's labels:"
+        yield "\n".join(settings_table(rows, ("accuracy", "macro_f1")))
+    if (rows := of.get("simulated islands")) is not None:
+        mean = rows.groupby("setting", sort=False)[["accuracy", "macro_f1", "loss", "entropy"]].mean()
+        told = [f"{name} {row['accuracy']:.3f} / {row['macro_f1']:.3f}" for name, row in mean.iterrows()]
+        losses = mean[["loss", "entropy"]].dropna().iloc[0]
+        yield (
+            f"On simulated islands with 5 % of the labels, accuracy / macro-F1 in the mean of {rows['seed'].nunique()} "
+            f"draws: {', '.join(told)}. Pre-training ends at a loss of {losses['loss']:.2f} per masked island, the "
+            f"frequencies of the classes alone leave {losses['entropy']:.2f}."
+        )
+    if (rows := of.get("novel cells")) is not None:
+        yield (
+            "Novel cells, left without label by novelty or where the greatest probability is below .5 (the paper's "
+            "option): AUROC / share of known cells left / share of novel cells left."
+        )
+        ways = rows.assign(setting=rows["task"], method=rows["method"] + ", " + rows["setting"])
+        yield "\n".join(settings_table(ways, ("auroc", "known_rejected", "novel_rejected")))
+    if (rows := of.get("published size")) is not None:
+        told = [f"{row['setting']}: {row['seconds']:.0f} s, {row['mb'] / 1024:.1f} GB" for _, row in rows.iterrows()]
+        yield f"A training step of 8 cells on 16,657 islands at the published size: {'; '.join(told)}."
+
+
+def settings_table(rows: pd.DataFrame, scores: tuple[str, ...]) -> Iterator[str]:
+    """Yield methods × settings."""
+    text = rows[list(scores)].map("{:.3f}".format).agg(" / ".join, axis=1)
+    table = rows.assign(told=text).pivot_table(
+        index="method", columns="setting", values="told", aggfunc="first", sort=False
+    )
+    return markdown(table.fillna(NONE))
 
 
 # Figures.

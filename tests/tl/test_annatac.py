@@ -145,6 +145,16 @@ class TestWeights:
         assert uns["history"]["n_islands_of_weights"] == n_known > uns["history"]["n_islands"]
         assert_same_annotation(run(query, reference, weights=folder), done)
 
+    def test_of_another_genome_build_are_refused(self, tmp_path: Path) -> None:
+        reference, query = pair()
+        islands = sl.pp.peak_islands(reference, bin_size=2000)
+        islands.uns["genome"] = "hg38"
+        sl.tl.pretrain(islands, "annatac", output=tmp_path / "hg38", recipe=QUICK)
+        reference.uns["genome"] = query.uns["genome"] = "mm10"
+        match = r"The reference's peaks are of the genome build 'mm10', those of the checkpoint weights=.* of 'hg38'"
+        with pytest.raises(ValueError, match=match):
+            run(query, reference, weights=str(tmp_path / "hg38"))
+
     def test_say_what_the_network_is(self, folder: str) -> None:
         reference, query = pair()
         one = run(query, reference, weights=folder)

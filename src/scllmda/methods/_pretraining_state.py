@@ -136,6 +136,27 @@ def read_pretrained(source: str, model: str) -> tuple[dict[str, torch.Tensor], d
     return network_weights(tensors), config
 
 
+def require_build(of_weights: str | None, source: str, build: str | None, what: str) -> None:
+    """Raise ValueError if data are of another genome build than weights were trained on, by what both note.
+
+    Parameters
+    ----------
+    of_weights, build
+        Genome build of the weights, and of the data; None where it is not known.
+    source
+        Where the weights were read from, for the message.
+    what
+        "reference", "query" or "data", for the message.
+    """
+    if build is not None and of_weights is not None and build != of_weights:
+        msg = (
+            f"The {what}'s peaks are of the genome build {build!r}, those of the checkpoint weights={source!r} of "
+            f"{of_weights!r}; expected the same. Lift the data over (sl.pp.match_peaks with chain=), or, if "
+            ".uns['genome'] is wrong, correct it."
+        )
+        raise ValueError(msg)
+
+
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries, with those of dictionaries in it."""
     flat: dict[str, Any] = {}

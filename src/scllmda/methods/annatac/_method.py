@@ -46,10 +46,11 @@ def label(task: Task, recipe: AnnAtacRecipe) -> Result:
     weights = None if recipe.weights is None else Weights.read(recipe.weights, recipe)
     sizes = Sizes.of(recipe) if weights is None else weights.sizes
     cells = island_cells(task, bin_size=recipe.bin_size, tss=_starts(recipe), n_values=sizes.n_values)
-    if weights is None or recipe.weights is None:
+    if weights is None:
         cells = cells.most_open(recipe.n_islands)
     else:
-        cells = weights.place(cells, recipe.weights)
+        builds = {what: side.build for what, side in zip(("reference", "query"), task.sides, strict=True)}
+        cells = weights.place(cells, builds)
     seen = np.diff(cells.values.indptr) > 0
     _require_open(seen, task.query, cells.n_there)
     logg.info(f"    {cells.n_there:,} islands of {recipe.bin_size:,} bp hold a peak of reference and query")

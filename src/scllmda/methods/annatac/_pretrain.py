@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ... import _logging as logg
 from .._pretraining import Batch, Plan, Unlabeled, data_hash, pretrain
-from .._pretraining_state import LOSSES, read_pretrained
+from .._pretraining_state import LOSSES, read_pretrained, require_build
 from ._masking import mask
 from ._network import IslandEncoder, MaskedIslands, Sizes
 from ._recipe import AnnAtacRecipe
@@ -72,9 +72,13 @@ class MaskedCells:
 class Weights:
     """A pre-trained network, and the islands that it knows."""
 
+    source: str
+    """Where it was read from."""
     tensors: Mapping[str, torch.Tensor]
     sizes: Sizes
     vocabulary: tuple[str, ...]
+    build: str | None
+    """Genome build of the islands, if it was known."""
     losses: tuple[float, ...]
 
     @classmethod
@@ -97,20 +101,29 @@ class Weights:
             )
             raise ValueError(msg)
         sizes, vocabulary = Sizes.of(constants), tuple(config["vocabulary"])
-        return cls(tensors, sizes, vocabulary, tuple(config[LOSSES]))
+        return cls(source, tensors, sizes, vocabulary, config.get("build"), tuple(config[LOSSES]))
 
-    def place(self, cells: IslandCells, source: str) -> IslandCells:
+    def place(self, cells: IslandCells, builds: Mapping[str, str | None]) -> IslandCells:
         """Return cells on the islands that the network knows; those that the data lack are not there.
+
+        Parameters
+        ----------
+        cells
+            On islands of their own.
+        builds
+            Genome build of "reference" and "query", None where it is not known.
 
         Raises
         ------
         ValueError
-            It knows none of them.
+            It knows none of them, or is of another genome build.
         """
+        for what, build in builds.items():
+            require_build(self.build, self.source, build, what)
         placed = cells.onto(self.vocabulary)
         n_known, n_there = len(self.vocabulary), placed.n_there
         found = (
-            f"{n_there:,} of the {n_known:,} islands that the checkpoint weights={source!r} knows hold a peak of "
+            f"{n_there:,} of the {n_known:,} islands that the checkpoint weights={self.source!r} knows hold a peak of "
             f"reference and query (it knows {self.vocabulary[0]!r}, they have {cells.names[0]!r})"
         )
         if n_there == 0:
@@ -190,6 +203,7 @@ def pretrain_on_islands(
         "model": MODEL,
         "recipe": asdict(sizes) | of_training,
         "vocabulary": list(cells.names),
+        "build": unlabeled.build,
         "n_cells": cells.values.shape[0],
         "data": data_hash(cells.values),
         "seed": seed,

@@ -13,6 +13,7 @@ from ... import _logging as logg
 from .._expression import ExpressionMethod, Predicted
 from .._method import Method
 from .._pretraining import Expression, Unlabeled
+from .._pretraining_state import require_build
 from .._task import Result, Task
 from ._recipe import EpiFoundationRecipe
 
@@ -162,7 +163,7 @@ def _read(task: Task, recipe: EpiFoundationRecipe) -> tuple[PeakCells, Weights |
     weights = None if recipe.weights is None else Weights.read(recipe.weights)
     if weights is not None:
         for side, what in zip(task.sides, ("reference", "query"), strict=True):
-            weights.require_build(side.build, what)
+            require_build(weights.build, weights.source, side.build, what)
     cells, history = peak_cells(
         task,
         None if weights is None else weights.vocabulary,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ... import _logging as logg
 from ...nn import pick_device
 from .._pretraining import Batch, Expression, Plan, Unlabeled, data_hash, pretrain
-from .._pretraining_state import LOSSES, part_of, read_pretrained
+from .._pretraining_state import LOSSES, part_of, read_pretrained, require_build
 from ._cells import PeakCells
 from ._cost import warn_of_long_epochs
 from ._network import AlignedGenes, PeakSetEncoder, Sizes
@@ -143,16 +143,6 @@ class Weights:
         """What it is called in messages."""
         return f"the checkpoint weights={self.source!r}"
 
-    def require_build(self, build: str | None, what: str) -> None:
-        """Raise ValueError if data are of another genome build than the vocabulary, by what both note."""
-        if build is not None and self.build is not None and build != self.build:
-            msg = (
-                f"The {what}'s peaks are of the genome build {build!r}, those of {self.name} of {self.build!r}; "
-                "expected the same. Lift the data over (sl.pp.match_peaks with chain=), or, if .uns['genome'] is "
-                "wrong, correct it."
-            )
-            raise ValueError(msg)
-
     def place(self, unlabeled: Unlabeled, recipe: EpiFoundationRecipe) -> tuple[PeakCells, dict[str, float]]:
         """Return cells on the peaks that the network knows, and numbers of known and unknown peaks.
 
@@ -161,7 +151,7 @@ class Weights:
         ValueError
             They are of another genome.
         """
-        self.require_build(unlabeled.build, "data")
+        require_build(self.build, self.source, unlabeled.build, "data")
         X, _, coverage = self.vocabulary.place(
             unlabeled.counts, unlabeled.peaks, min_overlap=recipe.min_overlap, what="data", source=self.name
         )
