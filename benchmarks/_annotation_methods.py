@@ -104,6 +104,11 @@ def ours(method: str, recipe: dict[str, Any] | None, data: Data, _: None, **give
     )
 
 
+def epifoundation(data: Data, _: None) -> Prediction:
+    """Train the small network."""
+    return ours("epifoundation", {"preset": "small"}, data, None)
+
+
 def annatac(data: Data, _: None, *, with_starts: bool = False) -> Prediction:
     """Train the small network, on counts, which its tokens are of; on islands with a start, as published, or on all."""
     recipe = {"preset": "small"} | ({"tss": data.starts} if with_starts else {})
@@ -115,6 +120,7 @@ MODULES_OF_OURS = {
     "scllmda": NETWORKS,
     "seqalignatac": NETWORKS,
     "annatac": (*PACKAGE, "torch._dynamo"),
+    "epifoundation": (*PACKAGE, "torch._dynamo"),
     "harmony_lr": (*PACKAGE, "harmonypy"),
 }
 DETERMINISTIC = ("lsi_knn", "lsi_lr", "spectral_lr", "nearest_centroid")
@@ -147,6 +153,9 @@ def methods_of_ours() -> dict[str, Method]:
                 about=f"{about}, on islands that hold a transcription start, as published",
                 needs_starts=True,
             )
+        if name == "epifoundation":
+            about = f"{row.description}; {row.citation}; here its small preset, without pre-training"
+            found[name] = replace(whole, carry=epifoundation, about=about)
         if whole.needs_sequence:
             found[f"{name}, second stage"] = replace(
                 whole,

@@ -67,9 +67,9 @@ the same counts, open or closed (annatac, whose tokens are of counts, gets count
 peaks, and those of one pair of cell lines, come with sequences; the package's own methods other than the baselines read
 them, the others work from counts alone. scllmda and seqalignatac are the whole published systems, with the k-mer
 encoder, and have rows where there are sequences; "second stage" is the second stage of either on the package's
-embedding, in an earlier version, in which a cell's own counts took part in the loadings that place it. annatac is the
-whole system without pre-training, in its small preset. Scores are those of query cells whose type the reference has;
-the macro-F1 runs over true ∪ predicted types.
+embedding, in an earlier version, in which a cell's own counts took part in the loadings that place it. annatac and
+epifoundation are whole systems without pre-training, in their small presets. Scores are those of query cells whose type
+the reference has; the macro-F1 runs over true ∪ predicted types.
 
 | tasks | reference → query |
 |---|---|
@@ -101,7 +101,8 @@ def write_report(
 
     ``kinds`` and ``about`` tell of each method whether it is "ours", "published", a "variant" or a "baseline", and what
     it is, in the order of the tables; ``groups`` the group of each task; ``others`` the results of scripts of their
-    own: "small_queries", "shuffled_labels", "annatac", "ablation".
+    own: "small_queries", "shuffled_labels", "annatac", "epifoundation",
+    "ablation".
     """
     results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
     scored = results[results["accuracy"].notna()]
@@ -142,6 +143,8 @@ def write_report(
         ]
     if "annatac" in others:
         parts += list(annatac_parts(others["annatac"]))
+    if "epifoundation" in others:
+        parts += list(epifoundation_parts(others["epifoundation"]))
     parts += [
         "## Calibration",
         "Expected calibration error, 15 bins, the smallest in bold. Methods without probabilities have none.",
@@ -385,6 +388,38 @@ def annatac_parts(results: pd.DataFrame) -> Iterator[str]:
     if (rows := of.get("published size")) is not None:
         told = [f"{row['setting']}: {row['seconds']:.0f} s, {row['mb'] / 1024:.1f} GB" for _, row in rows.iterrows()]
         yield f"A training step of 8 cells on 16,657 islands at the published size: {'; '.join(told)}."
+
+
+def epifoundation_parts(results: pd.DataFrame) -> Iterator[str]:
+    """Yield the section of EpiFoundation's experiments."""
+    yield "## EpiFoundation: expression, share of labels, batches"
+    yield "With the small preset, beside what is simpler; `benchmarks/epifoundation.py`, whose head defines them."
+    of = dict(list(results.groupby("experiment", sort=False)))
+    both = pd.concat([of[name] for name in ("expression", "simulated expression") if name in of] or [results[:0]])
+    if len(both):
+        yield (
+            "Expression of single cells: mean over genes of Spearman's / Pearson's correlation / mean squared error. "
+            "Gene activity is no log-normalized expression, so that its error says nothing."
+        )
+        mean = both.groupby(["task", "method"], sort=False)[["spearman", "pearson", "mse"]].mean().reset_index()
+        yield "\n".join(settings_table(mean.assign(setting=mean["task"]), ("spearman", "pearson", "mse")))
+    if (rows := of.get("share of labels")) is not None:
+        mean = rows.groupby("setting", sort=False)[["accuracy", "macro_f1"]].mean()
+        told = [f"{name} {row['accuracy']:.3f} / {row['macro_f1']:.3f}" for name, row in mean.iterrows()]
+        yield (
+            f"On simulated cells with 5 % of the labels, accuracy / macro-F1 in the mean of {rows['seed'].nunique()} "
+            f"draws: {', '.join(told)}."
+        )
+    if (rows := of.get("batch correction")) is not None:
+        yield (
+            "Batches mixed and types kept apart, of 1 each: NMI / ASW of types / ASW of isolated types / cLISI / ASW "
+            "of batches / graph connectivity. Of bone marrow EpiFoundation learned the labels of one donor."
+        )
+        scores = ("nmi", "label_asw", "isolated_label_asw", "clisi", "batch_asw", "graph_connectivity")
+        yield "\n".join(settings_table(rows.assign(setting=rows["task"]), scores))
+    if (rows := of.get("published size")) is not None:
+        told = [f"{row['setting']}: {row['seconds']:.0f} s, {row['mb'] / 1024:.1f} GB" for _, row in rows.iterrows()]
+        yield f"A training step of two cells with 12,000 open peaks at the published size: {'; '.join(told)}."
 
 
 def settings_table(rows: pd.DataFrame, scores: tuple[str, ...]) -> Iterator[str]:

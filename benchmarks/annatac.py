@@ -23,7 +23,6 @@ Labels are scored before rejection.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -34,13 +33,12 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from _annotation_methods import COUNTS, LABELS
 from _annotation_tasks import TASKS, Pair, draw
+from _experiments import SEVERAL, Experiment, run_experiments
 from cell_embeddings import measured
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 import scllmda as sl
 from scllmda.methods import make_recipe
@@ -61,7 +59,6 @@ SIMULATED: dict[str, Any] = {
     "shared_peaks": 1.0,
     "shift": 0.5,
 }
-KEY = ["experiment", "task", "method", "setting", "seed"]
 SCORES = ["accuracy", "macro_f1", "auroc", "known_rejected", "novel_rejected", "loss", "entropy", "seconds", "mb"]
 
 
@@ -111,7 +108,7 @@ def share_of_labels(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], C
         }
         for name, recipe in recipes.items():
             for share in SHARES:
-                key = {"experiment": "share of labels", "task": PAIR, "method": name, "setting": f"{share:.0%}"}
+                key = {"task": PAIR, "method": name, "setting": f"{share:.0%}"}
                 yield key, partial(run, name.partition(",")[0], recipe, share)
 
 
@@ -138,7 +135,7 @@ def novel_cells(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Calla
     for left_out in LEFT_OUT:
         task = f"granja without {left_out}"
         for method, recipe in (("annatac", SMALL), ("robust", None)):
-            key = {"experiment": "novel cells", "task": task, "method": method, "setting": "*"}
+            key = {"task": task, "method": method, "setting": SEVERAL}
             yield key, partial(run, method, recipe, task)
 
 
@@ -155,7 +152,7 @@ def simulated_islands(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any],
         found["robust"] = annotated(pair, "robust", None, seed)[1]
         return found
 
-    yield {"experiment": "simulated islands", "task": "5 % of the labels", "method": "annatac", "setting": "*"}, run
+    yield {"task": "5 % of the labels", "method": "annatac", "setting": SEVERAL}, run
 
 
 def entropy_of_masks(values: sp.csr_matrix) -> float:
@@ -176,7 +173,7 @@ def published_size(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Ca
             return pool.apply(training_step, (seed,), {"recompute": recompute})
 
     for recompute, setting in ((True, "recompute=True"), (False, "recompute=False")):
-        key = {"experiment": "published size", "task": "a training step", "method": "annatac", "setting": setting}
+        key = {"task": "a training step", "method": "annatac", "setting": setting}
         yield key, partial(run, recompute=recompute)
 
 
@@ -204,51 +201,14 @@ def training_step(seed: int, *, recompute: bool, n_cells: int = 8, n_islands: in
     return {"seconds": cost["seconds"], "mb": cost["added"]}
 
 
-EXPERIMENTS = {
+EXPERIMENTS: dict[str, Experiment] = {
     "share of labels": share_of_labels,
     "novel cells": novel_cells,
     "simulated islands": simulated_islands,
     "published size": published_size,
 }
 DRAWN = {"simulated islands": range(5)}
-"""Seeds of experiments that are cheap enough for several."""
-
-
-def read_results(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*KEY, *SCORES])
-
-
-def add_results(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows, in place of those of the same key."""
-    results = pd.concat([read_results(path).astype(object), pd.DataFrame(rows, columns=[*KEY, *SCORES], dtype=object)])
-    results.drop_duplicates(KEY, keep="last").convert_dtypes().to_csv(path, index=False, float_format="%.4f")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder with the .h5ad")
-    parser.add_argument("--experiments", nargs="+", default=list(EXPERIMENTS), choices=EXPERIMENTS, metavar="NAME")
-    parser.add_argument("--again", action="store_true", help="also what has been computed")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
-    options = parser.parse_args()
-    for name in options.experiments:
-        for seed in DRAWN.get(name, range(1)):
-            for key, compute in EXPERIMENTS[name](options.data, seed):
-                key = key | {"seed": seed}
-                done = read_results(options.output)
-                same = [name for name in KEY if key[name] != "*"]
-                if not options.again and (done[same] == pd.Series(key)[same]).all(axis=1).any():
-                    continue
-                with threadpool_limits(1):
-                    found = compute()
-                # A run may have several rows: of settings that one computation tells of.
-                several = found if key["setting"] == "*" else {key["setting"]: found}
-                rows = [key | {"setting": setting} | scores for setting, scores in several.items()]
-                add_results(options.output, rows)
-                for row in rows:
-                    scores = [f"{score}={row[score]:.3f}" for score in SCORES if score in row]
-                    print(*(row[name] for name in KEY), *scores, sep=" | ", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_experiments(__file__, __doc__, EXPERIMENTS, SCORES, DRAWN)

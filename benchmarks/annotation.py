@@ -240,7 +240,10 @@ def main() -> None:
         kinds = {name: method.kind for name, method in methods().items()}
         about = {name: method.about for name, method in methods().items()}
         groups = {name: task.group for name, task in TASKS.items()}
-        files = {name: HERE / f"{name}.csv" for name in ("small_queries", "shuffled_labels", "annatac", "ablation")}
+        files = {
+            name: HERE / f"{name}.csv"
+            for name in ("small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation")
+        }
         write_report(
             HERE.parent / "docs",
             read_results(options.results),
