@@ -107,8 +107,9 @@ def pretrain(
     """Train a network on each cell once per epoch, and keep what it takes to go on after each epoch.
 
     The order of the cells, what is drawn of them and dropout follow from the seed and the epoch: a training that was
-    killed and gone on with ends with the same bytes, on the same CPU. Under ``torchrun`` the cells of each step are
-    shared among the processes, with the gradient that a single process would have; the first one writes.
+    killed and gone on with ends with the same bytes, on the same CPU with as many threads. Under ``torchrun`` the cells
+    of each step are shared among the processes, with the gradient that a single process would have; the first one
+    writes.
 
     Parameters
     ----------

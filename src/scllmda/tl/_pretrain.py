@@ -81,7 +81,7 @@ def pretrain(
     rna_layer
         Layer of the expression, ``.X`` if None: whole numbers are counts, others have to be log-normalized.
     rng
-        Seed or generator; the same gives the same bytes on a CPU.
+        Seed or generator; the same gives the same bytes on a CPU with as many threads.
     device
         Torch device; "auto" takes a GPU when there is one, and bfloat16 on it.
     mod
