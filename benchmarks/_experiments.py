@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,23 @@ KEY = ["experiment", "task", "method", "setting", "seed"]
 SEVERAL = "*"
 """Setting of what gives several rows at once, by their settings."""
 Scores = Mapping[str, float]
-Experiment = Callable[[Path, int], Iterator[tuple[dict[str, Any], Callable[[], Any]]]]
-"""From the folder of the data and a seed to keys without the seed, each with what computes its scores; or, where the
-setting is ``SEVERAL``, the scores by setting."""
+Rows = Iterator[tuple[dict[str, Any], Callable[[], Any]]]
+"""Keys without the seed, each with what computes its scores; or, where the setting is ``SEVERAL``, the scores by
+setting."""
+Experiment = Callable[[Path, int], Rows]
+"""From the folder of the data and a seed."""
+
+
+def training_steps(method: str, step: Callable[..., Scores], seed: int) -> Rows:
+    """Yield a training step of a method's published size with and without `recompute`, each in its own process."""
+
+    def run(*, recompute: bool) -> Scores:
+        with get_context("spawn").Pool(1) as pool:
+            return pool.apply(step, (seed,), {"recompute": recompute})
+
+    for recompute in (True, False):
+        key = {"task": "a training step", "method": method, "setting": f"recompute={recompute}"}
+        yield key, partial(run, recompute=recompute)
 
 
 def read_results(path: Path, scores: Sequence[str]) -> pd.DataFrame:

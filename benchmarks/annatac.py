@@ -24,9 +24,7 @@ Labels are scored before rejection.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,7 +34,7 @@ import numpy as np
 import scipy.sparse as sp
 from _annotation_methods import COUNTS, LABELS
 from _annotation_tasks import TASKS, Pair, draw
-from _experiments import SEVERAL, Experiment, run_experiments
+from _experiments import SEVERAL, Experiment, Rows, run_experiments, training_steps
 from cell_embeddings import measured
 from sklearn.metrics import roc_auc_score
 
@@ -91,7 +89,7 @@ def with_labels(pair: Pair, share: float, seed: int) -> Pair:
     return Pair(pair.reference[kept].copy(), pair.query, pair.truth, pair.scored_as)
 
 
-def share_of_labels(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, float]]]]:
+def share_of_labels(folder: Path, seed: int) -> Rows:
     pair = TASKS[PAIR].make(folder, seed)
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch, "weights")
@@ -112,7 +110,7 @@ def share_of_labels(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], C
                 yield key, partial(run, name.partition(",")[0], recipe, share)
 
 
-def novel_cells(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, float]]]]:
+def novel_cells(folder: Path, seed: int) -> Rows:
     def run(method: str, recipe: dict[str, Any] | None, task: str) -> dict[str, dict[str, float]]:
         pair = TASKS[task].make(folder, seed)
         query, scores = annotated(pair, method, recipe, seed)
@@ -139,7 +137,7 @@ def novel_cells(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Calla
             yield key, partial(run, method, recipe, task)
 
 
-def simulated_islands(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, float]]]]:
+def simulated_islands(folder: Path, seed: int) -> Rows:
     def run() -> dict[str, dict[str, float]]:
         whole = Pair.of(*sl.datasets.simulate(**SIMULATED, rng=seed))
         pair, recipe = with_labels(whole, 0.05, seed), SMALL | {"pretrain_epochs": 20}
@@ -167,14 +165,8 @@ def entropy_of_masks(values: sp.csr_matrix) -> float:
     return float(-(p * np.log(p)).sum())
 
 
-def published_size(folder: Path, seed: int) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, float]]]]:
-    def run(*, recompute: bool) -> dict[str, float]:
-        with get_context("spawn").Pool(1) as pool:
-            return pool.apply(training_step, (seed,), {"recompute": recompute})
-
-    for recompute, setting in ((True, "recompute=True"), (False, "recompute=False")):
-        key = {"task": "a training step", "method": "annatac", "setting": setting}
-        yield key, partial(run, recompute=recompute)
+def published_size(folder: Path, seed: int) -> Rows:
+    return training_steps("annatac", training_step, seed)
 
 
 def training_step(seed: int, *, recompute: bool, n_cells: int = 8, n_islands: int = 16_657) -> dict[str, float]:

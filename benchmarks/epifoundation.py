@@ -26,7 +26,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -38,7 +37,7 @@ import pandas as pd
 import scanpy as sc
 import scipy.sparse as sp
 from _annotation_methods import LABELS
-from _experiments import SEVERAL, Experiment, run_experiments
+from _experiments import SEVERAL, Experiment, Rows, run_experiments, training_steps
 from _real_data import CORTEX, GRANJA
 from cell_embeddings import measured
 from sklearn.neighbors import NearestNeighbors
@@ -55,7 +54,6 @@ SCORES = [
     *("nmi", "label_asw", "isolated_label_asw", "isolated_label_f1", "clisi", "batch_asw", "graph_connectivity"),
     *("loss", "seconds", "mb"),
 ]
-Rows = Iterator[tuple[dict[str, Any], Callable[[], Any]]]
 
 mudata.set_options(pull_on_update=False)
 
@@ -240,13 +238,7 @@ def marrow(folder: Path) -> ad.AnnData:
 
 
 def published_size(folder: Path, seed: int) -> Rows:
-    def run(*, recompute: bool) -> dict[str, float]:
-        with get_context("spawn").Pool(1) as pool:
-            return pool.apply(training_step, (seed,), {"recompute": recompute})
-
-    for recompute in (True, False):
-        key = {"task": "a training step", "method": "epifoundation", "setting": f"recompute={recompute}"}
-        yield key, partial(run, recompute=recompute)
+    return training_steps("epifoundation", training_step, seed)
 
 
 def training_step(

@@ -258,7 +258,7 @@ def test_networks_that_are_too_large_for_a_cpu_are_warned_of(
     reference, query = pair()
     run(query, reference)
     assert not [w for w in warnings if "hours on a CPU" in w]
-    monkeypatch.setattr("scllmda.methods.annatac._method.LONG", 1e-6)
+    monkeypatch.setattr("scllmda.methods._training_time.LONG", 1e-6)
     run(query, reference)
     assert [w for w in warnings if "hours on a CPU" in w and "recipe={'preset': 'small'}" in w]
 

@@ -156,7 +156,7 @@ class TestAnnotate:
         reference, query = pair()
         run(query, reference)
         assert not [w for w in warnings if "hours on a CPU" in w]
-        monkeypatch.setattr("scllmda.methods.epifoundation._cost.LONG", 1e-9)
+        monkeypatch.setattr("scllmda.methods._training_time.LONG", 1e-9)
         run(query, reference)
         assert [w for w in warnings if "hours on a CPU" in w and "recipe={'preset': 'small'}" in w]
 

@@ -14,6 +14,7 @@ from mudata import MuData, read_h5mu
 from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
+from scllmda.tl._pairs import log_normalized
 
 QUICK: dict[str, Any] = {
     **{"preset": "small", "n_dims": 16, "n_hidden": 32},
@@ -80,7 +81,7 @@ def test_genes_of_a_type_are_foretold() -> None:
 def test_what_is_foretold_has_the_mean_of_the_reference() -> None:
     reference, query = pair()
     data = paired(reference)
-    expected = sl.tl._pairs.log_normalized(data["rna"].X).toarray().mean(axis=0)  # type: ignore[attr-defined]
+    expected = log_normalized(data["rna"].X).toarray().mean(axis=0)
     found = predicted(query, data, "epifoundation").obsm["expression"]
     np.testing.assert_allclose(found.mean(axis=0), expected, atol=0.7)
 
@@ -155,7 +156,7 @@ def test_cells_without_an_open_peak_get_the_mean(method: str, warnings: list[str
     X[4] = 0
     query.X = sp.csr_matrix(X)
     found = predicted(query, data, method).obsm["expression"]
-    expected = sl.tl._pairs.log_normalized(data["rna"].X).toarray().mean(axis=0)  # type: ignore[attr-defined]
+    expected = log_normalized(data["rna"].X).toarray().mean(axis=0)
     np.testing.assert_allclose(found[4], expected, rtol=1e-4)
     assert [w for w in warnings if "1 of 100 cells have no open peak that is read" in w]
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from ._pretraining import PRECISIONS
 
 OF_PRESET: Any = None
 """Default of the constants that ``preset`` sets."""
+
+
+@dataclass(frozen=True)
+class OfRecipe:
+    """Some of a recipe's constants, those that a network's shape follows from."""
+
+    @classmethod
+    def of(cls, constants: Any) -> Self:
+        """Return those of a recipe, or of what a checkpoint says of its own, a mapping."""
+        given = constants if isinstance(constants, Mapping) else vars(constants)
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
 
 
 def fill_in_preset(recipe: Any, presets: Mapping[str, Mapping[str, Any]]) -> None:

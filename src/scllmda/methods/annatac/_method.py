@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +11,8 @@ from ...genomics import TranscriptionStarts, read_tss
 from .._method import Method
 from .._pretraining import Unlabeled
 from .._task import Result, Task
+from .._training_time import warn_of_long_epochs
 from ._recipe import AnnAtacRecipe
-
-if TYPE_CHECKING:
-    from ._network import Sizes
-
-FLOPS = 5e10
-"""Operations per second that one core did: a step of 8 cells on 16,657 islands of the published size took 25 s."""
-LONG = 0.5
-"""Hours of an epoch on a CPU from which the user is warned."""
 
 
 def label(task: Task, recipe: AnnAtacRecipe) -> Result:
@@ -55,8 +48,9 @@ def label(task: Task, recipe: AnnAtacRecipe) -> Result:
     _require_open(seen, task.query, cells.n_there)
     logg.info(f"    {cells.n_there:,} islands of {recipe.bin_size:,} bp hold a peak of reference and query")
 
-    if device == "cpu":
-        _warn_of_long_epochs(sizes, int(np.sum(seen & ~task.query)), len(cells.names))
+    n_cells, n_islands = int(np.sum(seen & ~task.query)), len(cells.names)
+    what = f"{n_cells:,} cells on {n_islands:,} islands"
+    warn_of_long_epochs(sizes.multiplications_per_token * n_islands * n_cells, what, device)
 
     history: dict[str, Any] = {"n_islands": cells.n_there}
     with torch.random.fork_rng():
@@ -103,18 +97,6 @@ def _starts(recipe: AnnAtacRecipe) -> TranscriptionStarts | None:
     for remark in found.remarks:
         logg.warning(remark)
     return found
-
-
-def _warn_of_long_epochs(sizes: Sizes, n_cells: int, n_islands: int) -> None:
-    """Warn where a network is far too large to be trained on a CPU."""
-    per_token = sizes.n_layers * sizes.n_dims * 2 * (sizes.n_dims + sizes.n_projected + sizes.n_hidden)
-    # Forward and backward pass; a multiplication and an addition each.
-    hours = 6 * per_token * n_islands * n_cells / FLOPS / 3600
-    if hours > LONG:
-        logg.warning(
-            f"An epoch of {n_cells:,} cells on {n_islands:,} islands takes about {hours:,.1f} hours on a CPU by a "
-            "network of this size; expected a GPU. Pass recipe={'preset': 'small'} for one that CPUs can train."
-        )
 
 
 def _require_open(seen: np.ndarray, query: np.ndarray, n_islands: int) -> None:

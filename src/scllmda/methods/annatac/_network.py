@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ...nn import LinformerAttention, PositionedValues, TransformerLayer
-from ._recipe import AnnAtacRecipe
+from .._presets import OfRecipe
 from ._tokens import Tokens
 
 HEAD = (512, 128)
@@ -19,7 +17,7 @@ HEAD = (512, 128)
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(OfRecipe):
     """What the shape of an encoder depends on, besides the number of islands."""
 
     n_dims: int
@@ -30,11 +28,10 @@ class Sizes:
     n_values: int
     share_projection: bool
 
-    @classmethod
-    def of(cls, constants: AnnAtacRecipe | Mapping[str, Any]) -> Sizes:
-        """Return those of a recipe, or of what a checkpoint says of its own."""
-        given = asdict(constants) if isinstance(constants, AnnAtacRecipe) else constants
-        return cls(**{name: given[name] for name in cls.__dataclass_fields__})
+    @property
+    def multiplications_per_token(self) -> int:
+        """Of a forward pass through all layers."""
+        return self.n_layers * self.n_dims * 2 * (self.n_dims + self.n_projected + self.n_hidden)
 
 
 class IslandEncoder(nn.Module):

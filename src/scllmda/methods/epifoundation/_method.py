@@ -40,7 +40,7 @@ def label(task: Task, recipe: EpiFoundationRecipe) -> Result:
     import torch
 
     from ...nn import pick_device
-    from ._cost import warn_of_long_epochs
+    from ._cost import warn_of_cost
     from ._finetune import predict_labels, train_classifier
     from ._network import CellClassifier
 
@@ -48,7 +48,7 @@ def label(task: Task, recipe: EpiFoundationRecipe) -> Result:
     cells, weights, history = _read(task, recipe)
     seen = _seen(cells, task.query)
     known = np.flatnonzero(seen & ~task.query)
-    warn_of_long_epochs(_sizes(weights, recipe), cells.take(known), device)
+    warn_of_cost(_sizes(weights, recipe), cells.take(known), device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = CellClassifier(_encoder(cells, weights, recipe), task.n_classes).to(device)
@@ -103,7 +103,7 @@ def predict(task: Task, expression: Expression, recipe: EpiFoundationRecipe) -> 
     import torch
 
     from ...nn import pick_device
-    from ._cost import warn_of_long_epochs
+    from ._cost import warn_of_cost
     from ._finetune import Bins, predict_levels, train_predictor
     from ._network import ExpressionPredictor
 
@@ -116,7 +116,7 @@ def predict(task: Task, expression: Expression, recipe: EpiFoundationRecipe) -> 
     values = sp.csr_matrix(expression.values[np.flatnonzero(of_reference)])
     bins = Bins.of(values, recipe.n_bins)
     new = np.flatnonzero(seen & task.query)
-    warn_of_long_epochs(_sizes(weights, recipe), cells.take(known), device)
+    warn_of_cost(_sizes(weights, recipe), cells.take(known), device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = ExpressionPredictor(_encoder(cells, weights, recipe), len(expression.genes))

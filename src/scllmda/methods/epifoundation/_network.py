@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu
 
 from ...nn import MultiHeadAttention, TransformerLayer
-from ._recipe import EpiFoundationRecipe
+from .._presets import OfRecipe
 
 LONGER = 1.5
 """Times its own length to which a set is padded at most, so that sets are computed with together; of sets shorter than
@@ -24,19 +22,13 @@ until they have been learned of (ours)."""
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(OfRecipe):
     """What the shape of an encoder depends on, besides its vocabulary."""
 
     n_dims: int
     n_layers: int
     n_heads: int
     n_hidden: int
-
-    @classmethod
-    def of(cls, constants: EpiFoundationRecipe | Mapping[str, Any]) -> Sizes:
-        """Return those of a recipe, or of what a checkpoint says of its own."""
-        given = asdict(constants) if isinstance(constants, EpiFoundationRecipe) else constants
-        return cls(**{name: given[name] for name in cls.__dataclass_fields__})
 
 
 def alike(lengths: torch.Tensor) -> list[torch.Tensor]:

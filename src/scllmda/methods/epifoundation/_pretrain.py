@@ -16,7 +16,7 @@ from ...nn import pick_device
 from .._pretraining import Batch, Expression, Plan, Unlabeled, data_hash, pretrain
 from .._pretraining_state import LOSSES, part_of, read_pretrained, require_build
 from ._cells import PeakCells
-from ._cost import warn_of_long_epochs
+from ._cost import warn_of_cost
 from ._network import AlignedGenes, PeakSetEncoder, Sizes
 from ._recipe import EpiFoundationRecipe
 from ._vocabulary import Vocabulary
@@ -211,7 +211,7 @@ def pretrain_on_pairs(
     n_batches = 0 if unlabeled.batch is None else int(unlabeled.batch.max()) + 1
     batch = np.zeros(len(kept), dtype=np.int64) if unlabeled.batch is None else unlabeled.batch[kept]
     sizes = Sizes.of(recipe)
-    warn_of_long_epochs(sizes, cells, pick_device(device))
+    warn_of_cost(sizes, cells, pick_device(device))
     of_batch = sp.csr_matrix(batch[None, :])
     config = {
         "model": MODEL,
