@@ -49,7 +49,7 @@ typecheck: $(VENV)/dev.stamp  ## Check the types
 	$(BIN)/mypy
 
 docs: $(VENV)/doc.stamp  ## Build the documentation into docs/_build/html, warnings are errors
-	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W -n -b html docs docs/_build/html
 
 build: $(VENV)/dev.stamp  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build

@@ -1,76 +1,58 @@
-"""The report of `annotation.py`: tables, sentences and figures, all from the numbers in its files."""
+"""The pages of `annotation.py --report`: a page per question, all from the numbers in its files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatch
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from _report_figures import behind, panels
+from _report_sentences import comparisons, headline, machine, reasons
+from _report_tables import (
+    ablation_table,
+    calibration_table,
+    cost_table,
+    fixed,
+    label_table,
+    method_table,
+    missing_rows,
+    novelty_table,
+    rejection_table,
+    settings_table,
+    shuffled_labels_table,
+    small_queries_table,
+)
 
-PAGE, FIGURES = "benchmarks.md", "figures"
-TRANSFER, NOVELTY = "benchmarks_transfer.png", "benchmarks_novelty.png"
-TITLES = {
-    "real": "Real data",
-    "studies": "From study to study",
-    "peaks": "Few peaks in common",
-    "simulated": "Simulated data",
-    "novelty": "A type that the reference lacks",
-}
-KINDS = {
-    "ours": "ours",
-    "published": "published methods",
-    "variant": "second stages on our cells",
-    "baseline": "baselines",
-}
-COLORS = {
-    "ours": "#D55E00",
-    "published": "#0072B2",
-    "variant": "#56B4E9",
-    "baseline": "#777777",
-}  # Okabe and Ito's, told apart by all
-NONE = "–"
-WHY_NOT_FIRST = {
-    "granja split 500 NK": "NK and CD8 effector cells are next to the same on some six open peaks a cell; which of the "
-    "two a whole sorted query is called is decided by how far the donors are apart.",
-    "granja split 500 *": "with some six open peaks a cell, types are told by their neighbors together, and rare ones "
-    "are few among them.",
-    "granja split *": "differences of a point or less are those of one draw.",
-    "*pbmc, its fragments*": "three open peaks a cell: no method is far from chance (.33 for one label for all).",
-    "*pbmc": "49 peaks decide; the difference is that of a few of 150 cells.",
-    "granja-*": "the difference is what another donor or seed makes.",
-    "granja without *": "a regularized network or plain regression has the common types a little better, and rare "
-    "types worse: see the macro-F1.",
-    "sim platform *": "simulated platforms shift every peak, so that nearest class means on all peaks lose least.",
-    "sim *": "differences are within those of the draws, or peaks without enough depth to be placed are.",
-}
-"""Reasons by kind of task; the first pattern that fits tells."""
-SHOWN = 3
-"""Tasks named in a sentence."""
+PAGES = "benchmarks"
+HEADLINE = "headline.md"
+"""A part of the landing page."""
 
+LABELS = (
+    "Accuracy / macro-F1, the best of each column in bold; ± is the standard deviation over several seeds, figures "
+    "without it are of one."
+)
 INTRODUCTION = """\
-# Benchmarks
-
 How well methods label the cells of a query by those of a reference, on real and on simulated data. Every table, figure
-and sentence of results on this page was made from the results file by
+and sentence of results here was made from the results file by
 
 ```bash
 python benchmarks/annotation.py DATA --peers-python PYTHON_WITH_PEERS --seeds 0 1 2
 python benchmarks/annotation.py --report
 ```
 
-The first adds what is missing to `benchmarks/annotation.csv`, the second makes the page of it. The head of
+The first adds what is missing to `benchmarks/annotation.csv`, the second makes the pages of it. The head of
 `benchmarks/annotation.py` defines tasks and scores, [its
-notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from. All methods get
-the same counts, open or closed (annatac, whose tokens are of counts, gets counts), and no label of the query. Simulated
-peaks, and those of one pair of cell lines, come with sequences; the package's own methods other than the baselines read
-them, the others work from counts alone. scllmda and seqalignatac are the whole published systems, with the k-mer
-encoder, and have rows where there are sequences; "second stage" is the second stage of either on the package's
-embedding, in an earlier version, in which a cell's own counts took part in the loadings that place it. annatac and
-epifoundation are whole systems without pre-training, in their small presets. Scores are those of query cells whose type
-the reference has; the macro-F1 runs over true ∪ predicted types.
-
+notes](https://github.com/scllmda/scllmda/blob/main/benchmarks/README.md) say where the data come from."""
+RULES = """\
+All methods get the same counts, open or closed (annatac, whose tokens are of counts, gets counts), and no label of
+the query. Simulated peaks, and those of one pair of cell lines, come with sequences; the package's own methods other
+than the baselines read them, the others work from counts alone. scllmda and seqalignatac are the whole published
+systems, with the k-mer encoder, and have rows where there are sequences; "second stage" is the second stage of either
+on the package's embedding, in an earlier version, in which a cell's own counts took part in the loadings that place
+it. annatac and epifoundation are whole systems without pre-training, in their small presets. Scores are those of
+query cells whose type the reference has; the macro-F1 runs over true ∪ predicted types."""
+TASKS = """\
 | tasks | reference → query |
 |---|---|
 | granja-fine, granja-coarse | bone marrow, from a donor to another with other proportions; 16 or 10 types |
@@ -84,8 +66,46 @@ the reference has; the macro-F1 runs over true ∪ predicted types.
 | sim fewer types | the query has three of the eight types |
 | sim platform | depth, biases and proportions differ by `shift` |
 | sim proportions | types fall in number by this factor in the reference, and rise by it in the query |
-| sim shared peaks | this share of the peaks is in both |
-"""
+| sim shared peaks | this share of the peaks is in both |"""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The numbers, and what to call things."""
+
+    docs: Path
+    scored: pd.DataFrame
+    missing: pd.DataFrame
+    """Rows without a score."""
+    others: Mapping[str, pd.DataFrame]
+    """Of scripts of their own, by their names; without those that were not run."""
+    kinds: Mapping[str, str]
+    """Of each method: "ours", "published", a "variant" or a "baseline"."""
+    about: Mapping[str, str]
+    groups: Mapping[str, str]
+    draw: bool
+
+    @property
+    def methods(self) -> list[str]:
+        return [name for name in self.kinds if name in set(self.scored["method"])]
+
+    def tasks(self, *groups: str) -> list[str]:
+        """Return the tasks of these groups, or all, that have scores."""
+        there = set(self.scored["task"])
+        wanted = groups or tuple(dict.fromkeys(self.groups.values()))
+        return [task for group in wanted for task in self.groups if self.groups[task] == group and task in there]
+
+    def figure(self, name: str, tasks: list[str], column: str, title: str) -> str:
+        name = f"benchmarks_{name}.png"
+        if not self.draw:
+            return f"![{title} of each method on each task](../figures/{name})"
+        return panels(self.docs, name, self.scored, self.methods, tasks, column, title, self.kinds)
+
+    def labels(self, title: str, group: str) -> Iterator[str]:
+        """Yield a section with the labels of a group of tasks."""
+        if tasks := self.tasks(group):
+            yield f"## {title}"
+            yield label_table(self.scored, self.methods, tasks)
 
 
 def write_report(
@@ -96,266 +116,142 @@ def write_report(
     kinds: Mapping[str, str],
     about: Mapping[str, str],
     groups: Mapping[str, str],
+    draw: bool = True,
 ) -> None:
-    """Write the page and its figures.
+    """Write the pages, and their figures if `draw`.
 
     ``kinds`` and ``about`` tell of each method whether it is "ours", "published", a "variant" or a "baseline", and what
     it is, in the order of the tables; ``groups`` the group of each task; ``others`` the results of scripts of their
-    own: "small_queries", "shuffled_labels", "annatac", "epifoundation",
-    "ablation".
+    own: "small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation".
     """
     results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
-    scored = results[results["accuracy"].notna()]
-    methods = [name for name in kinds if name in set(scored["method"])]
-    tasks = {group: [t for t in groups if groups[t] == group and t in set(scored["task"])] for group in TITLES}
-    shifted, everything = tasks["real"] + tasks["simulated"], [task for names in tasks.values() for task in names]
-    novelty = [task for task in everything if scored.loc[scored["task"] == task, "auroc"].notna().any()]
-    parts = [
-        INTRODUCTION,
-        "\n".join(machine(scored)),
-        "## Labels carried over",
-        "Accuracy / macro-F1, the best of each column in bold; ± is the standard deviation over several seeds, figures "
-        "without it are of one.",
-        figure(docs, TRANSFER, scored, methods, shifted, "macro_f1", "Macro-F1", kinds),
-    ]
-    for group, names in tasks.items():
-        if names:
-            parts += [f"### {TITLES[group]}", "\n".join(label_table(scored, methods, names))]
-    parts += [
-        "### Comparisons",
-        "By the means above. Small differences are what another donor or seed makes.",
-        "\n".join(comparisons(scored, everything, kinds)),
-        "\n".join(reasons(scored, everything, kinds)),
-    ]
-    if "small_queries" in others:
-        parts += [
-            "## Queries of a few cells",
+    has_score = results["accuracy"].notna()
+    found = Results(docs, results[has_score], results[~has_score], others, kinds, about, groups, draw)
+    folder = docs / PAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGE_OF.items():
+        parts = [part.strip("\n") for part in page(found) if part]
+        (folder / f"{name}.md").write_text("\n\n".join(parts) + "\n")
+    (folder / HEADLINE).write_text(headline(found.scored, found.methods, found.tasks()) + "\n")
+
+
+def index_page(found: Results) -> Iterator[str]:
+    yield "# Benchmarks"
+    yield INTRODUCTION
+    yield headline(found.scored, found.methods, found.tasks())
+    name = "benchmarks_behind.png"
+    if found.draw:
+        yield behind(found.docs, name, found.scored, found.methods, found.tasks(), found.kinds)
+    else:
+        yield f"![How far each method is below the best of each task](../figures/{name})"
+    yield "## By question"
+    yield "\n".join(f"- [{question}]({name}.md)" for name, question in QUESTIONS.items())
+    yield "```{toctree}\n:hidden:\n:maxdepth: 1\n\n" + "\n".join(f"{name}.md" for name in QUESTIONS) + "\n```"
+    yield "## Rules"
+    yield RULES
+    yield machine(found.scored)
+    yield "## Tasks"
+    yield TASKS
+    yield "## Who is behind whom"
+    yield "By the means. Small differences are what another donor or seed makes."
+    yield "\n".join(comparisons(found.scored, found.tasks(), found.kinds))
+    yield "\n".join(reasons(found.scored, found.tasks(), found.kinds))
+
+
+def donors_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['donors']}"
+    yield LABELS
+    yield found.figure("donors", found.tasks("real"), "macro_f1", "Macro-F1")
+    yield label_table(found.scored, found.methods, found.tasks("real"))
+
+
+def studies_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['studies']}"
+    yield LABELS
+    yield found.figure("studies", found.tasks("studies"), "macro_f1", "Macro-F1")
+    yield from found.labels("Two studies", "studies")
+    yield from found.labels("Few peaks in common", "peaks")
+
+
+def simulated_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['simulated']}"
+    yield LABELS
+    yield found.figure("simulated", found.tasks("simulated"), "macro_f1", "Macro-F1")
+    yield label_table(found.scored, found.methods, found.tasks("simulated"))
+
+
+def few_or_wrong_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['few_or_wrong']}"
+    if "small_queries" in found.others:
+        yield "## Queries of a few cells"
+        yield (
             "Accuracy of the same cells when they are annotated alone / as part of the whole query, and the share "
-            "rejected when alone; `benchmarks/small_queries.py`.",
-            "\n".join(small_queries_table(others["small_queries"])),
-        ]
-    if "shuffled_labels" in others:
-        parts += [
-            "## Wrong labels in the reference",
+            "rejected when alone; `benchmarks/small_queries.py`."
+        )
+        yield small_queries_table(found.others["small_queries"])
+    if "shuffled_labels" in found.others:
+        yield "## Wrong labels in the reference"
+        yield (
             "Accuracy where a share of the reference's labels was replaced by others, and for methods that name "
-            "reference cells in doubt: precision / recall of the names; `benchmarks/shuffled_labels.py`.",
-            "\n".join(shuffled_labels_table(others["shuffled_labels"])),
-        ]
-    if "annatac" in others:
-        parts += list(annatac_parts(others["annatac"]))
-    if "epifoundation" in others:
-        parts += list(epifoundation_parts(others["epifoundation"]))
-    parts += [
-        "## Calibration",
-        "Expected calibration error, 15 bins, the smallest in bold. Methods without probabilities have none.",
-        "\n".join(markdown(told(scored, methods, shifted, "ece", best=np.nanmin))),
-    ]
-    if novelty:
-        parts += [
-            "## Novelty",
-            "AUROC of novelty, of cells whose type the reference lacks against all others / share of the others above "
-            "the threshold that finds 95 % of them. Methods without a score of novelty are scored by 1 − their "
-            "greatest probability.",
-            figure(docs, NOVELTY, scored, methods, novelty, "auroc", "AUROC of novelty", kinds),
-            "\n".join(novelty_table(scored, methods, novelty)),
-            "Share of cells rejected at the default threshold: of types that the reference has / of those it lacks.",
-            "\n".join(rejection_table(scored, methods, everything)),
-        ]
-    parts += [
-        "## Seconds and MB",
-        "Time to label the query from counts in memory, and what that added to the memory at its peak. Rows were added "
-        "over time: figures are comparable as far as the machine did nothing else.",
-        "\n".join(cost_table(scored, methods, tasks["real"])),
-    ]
-    if "ablation" in others:
-        parts += ["## Ablation of robust", "Accuracy / macro-F1 / ECE; rows differ from the first in what they say."]
-        parts += ["\n".join(ablation_table(others["ablation"]))]
-    parts += ["## Methods", "\n".join(method_table(scored, methods, kinds, about))]
-    if missing := sorted(missing_rows(results)):
-        parts += ["Without result:", "\n".join(missing)]
-    (docs / PAGE).write_text("\n\n".join(part.strip("\n") for part in parts) + "\n")
+            "reference cells in doubt: precision / recall of the names; `benchmarks/shuffled_labels.py`."
+        )
+        yield shuffled_labels_table(found.others["shuffled_labels"])
 
 
-def machine(scored: pd.DataFrame) -> Iterator[str]:
-    cores, threads = (sorted({int(n) for n in scored[column].dropna()}) for column in ("cores", "threads"))
-    first, last = scored["date"].min(), scored["date"].max()
-    when = first if first == last else f"{first} to {last}"
+def calibration_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['calibration']}"
+    yield "Expected calibration error, 15 bins, the smallest in bold. Methods without probabilities have none."
+    yield calibration_table(found.scored, found.methods, found.tasks("real", "studies", "simulated"))
+
+
+def novelty_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['novelty']}"
+    tasks = [task for task in found.tasks() if found.scored.loc[found.scored["task"] == task, "auroc"].notna().any()]
+    yield "## Are cells of such types found?"
     yield (
-        f"Computed {when}, on a machine with {either(cores)} cores and without a GPU, each method in a process of its "
-        f"own with {either(threads)} thread{'s' if threads != [1] else ''}."
+        "AUROC of novelty, of cells whose type the reference lacks against all others / share of the others above the "
+        "threshold that finds 95 % of them. Methods without a score of novelty are scored by 1 − their greatest "
+        "probability."
     )
+    if tasks:
+        yield found.figure("novelty", tasks, "auroc", "AUROC of novelty")
+        yield novelty_table(found.scored, found.methods, tasks)
+    yield "## What is rejected?"
+    yield "Share of cells rejected at the default threshold: of types that the reference has / of those it lacks."
+    yield rejection_table(found.scored, found.methods, found.tasks())
+    yield from found.labels("Labels of the other cells", "novelty")
 
 
-def either(numbers: list[int]) -> str:
-    return " or ".join(map(str, numbers))
-
-
-# Tables.
-
-
-def cells(scored: pd.DataFrame, methods: list[str], tasks: list[str], column: str) -> pd.DataFrame:
-    """Return the mean over seeds, methods × tasks."""
-    table = scored.pivot_table(index="method", columns="task", values=column, aggfunc="mean")
-    return table.reindex(index=methods, columns=tasks).astype(float)
-
-
-def told(
-    scored: pd.DataFrame,
-    methods: list[str],
-    tasks: list[str],
-    column: str,
-    best: Callable | None = None,
-    digits: int = 3,
-) -> pd.DataFrame:
-    """Return "mean ± standard deviation", the best of each task in bold."""
-    mean = cells(scored, methods, tasks, column)
-    spread = scored.pivot_table(index="method", columns="task", values=column, aggfunc="std")
-    spread = spread.reindex(index=methods, columns=tasks).astype(float)
-    rounded = mean.round(digits)
-    winners = rounded.eq(rounded.apply(best)) if best is not None else rounded.isna() & False
-    text = pd.DataFrame(NONE, index=methods, columns=tasks)
-    for method in methods:
-        for task in tasks:
-            value, sd = mean.loc[method, task], spread.loc[method, task]
-            if np.isnan(value):
-                continue
-            figure = f"{value:.{digits}f}"
-            figure = f"**{figure}**" if winners.loc[method, task] else figure
-            text.loc[method, task] = figure + (f" ± {sd:.{digits}f}" if sd > 0 else "")
-    return text
-
-
-def markdown(text: pd.DataFrame, first: str = "method") -> Iterator[str]:
-    """Yield a table without rows and columns that are empty throughout."""
-    filled = text.ne(NONE)
-    text = text.loc[filled.any(axis=1), filled.any(axis=0)]
-    yield "| " + " | ".join([first, *text.columns]) + " |"
-    yield "|---" * (text.shape[1] + 1) + "|"
-    for row in text.itertuples():
-        yield "| " + " | ".join(row) + " |"
-
-
-def joined(*texts: pd.DataFrame) -> pd.DataFrame:
-    first, *others = texts
-    both = first.copy()
-    for other in others:
-        both = both + " / " + other
-    return both.where(sum(text.eq(NONE) for text in texts) < len(texts), NONE)
-
-
-def label_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
-    columns = ("accuracy", "macro_f1")
-    return markdown(joined(*(told(scored, methods, tasks, c, best=np.nanmax) for c in columns)))
-
-
-def novelty_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
-    auroc = told(scored, methods, tasks, "auroc", best=np.nanmax)
-    return markdown(joined(auroc, told(scored, methods, tasks, "fpr95", best=np.nanmin)))
-
-
-def rejection_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
-    return markdown(joined(*(told(scored, methods, tasks, c) for c in ("known_rejected", "novel_rejected"))))
-
-
-def cost_table(scored: pd.DataFrame, methods: list[str], tasks: list[str]) -> Iterator[str]:
-    return markdown(
-        joined(told(scored, methods, tasks, "seconds", digits=1), told(scored, methods, tasks, "mb", digits=0))
+def cost_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['cost']}"
+    yield (
+        "Seconds to label the query from counts in memory / MB that this added to the memory at its peak. Rows were "
+        "added over time: figures are comparable as far as the machine did nothing else."
     )
+    yield cost_table(found.scored, found.methods, found.tasks("real"))
 
 
-def ablation_table(ablation: pd.DataFrame) -> Iterator[str]:
-    variants, tasks = (list(dict.fromkeys(ablation[column])) for column in ("variant", "task"))
-    renamed = ablation.rename(columns={"variant": "method"})
-    best = {"accuracy": np.nanmax, "macro_f1": np.nanmax, "ece": np.nanmin}
-    return markdown(joined(*(told(renamed, variants, tasks, c, best=b) for c, b in best.items())), first="variant")
+def parts_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['parts']}"
+    if "ablation" in found.others:
+        yield "Accuracy / macro-F1 / expected calibration error; rows differ from the first in what they say."
+        yield ablation_table(found.others["ablation"])
 
 
-def method_table(
-    scored: pd.DataFrame, methods: list[str], kinds: Mapping[str, str], about: Mapping[str, str]
-) -> Iterator[str]:
-    yield "| method | kind | what it is | epochs | releases |"
-    yield "|---" * 5 + "|"
-    for method in methods:
-        rows = scored[scored["method"] == method]
-        epochs = either(sorted({int(n) for n in rows["epochs"].dropna()})) or NONE
-        releases = "; ".join(sorted(set(rows["versions"].dropna())))
-        yield f"| {method} | {kinds[method]} | {about[method].removeprefix('Baseline: ')} | {epochs} | {releases} |"
+def language_models_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['language_models']}"
+    if "annatac" in found.others:
+        yield from annatac_parts(found.others["annatac"])
+    if "epifoundation" in found.others:
+        yield from epifoundation_parts(found.others["epifoundation"])
 
 
-def missing_rows(results: pd.DataFrame) -> Iterator[str]:
-    missing = results[results["accuracy"].isna()]
-    for (method, note), rows in missing.groupby(["method", "note"]):
-        yield f"- {method}: {note} ({', '.join(dict.fromkeys(rows['task']))})"
-
-
-# Sentences.
-
-
-def comparisons(scored: pd.DataFrame, tasks: list[str], kinds: Mapping[str, str]) -> Iterator[str]:
-    """Yield what the macro-F1s, as printed, say of our default and of each published method."""
-    table = cells(scored, [m for m in kinds if m in set(scored["method"])], tasks, "macro_f1").round(3)
-    of_kind = {kind: table[[kinds[m] == kind for m in table.index]] for kind in KINDS}
-    baselines = of_kind["baseline"]
-    for method, row in of_kind["ours"].iterrows():
-        yield lost(str(method), row, table.drop(index=method), "another method")
-    for method, row in of_kind["published"].iterrows():
-        yield lost(str(method), row, baselines, "a baseline")
-
-
-def lost(method: str, row: pd.Series, others: pd.DataFrame, what: str) -> str:
-    """Return in which tasks a method's macro-F1 is below the best of others, and which that is."""
-    compared = row.index[row.notna() & others.notna().any()]
-    best = others[compared].max()
-    behind = (best - row[compared]).sort_values(ascending=False, kind="stable")
-    losses = behind.index[behind > 0]
-    said = f"- **{method}** has a lower macro-F1 than {what} in {len(losses)} of {len(compared)} tasks"
-    details = [f"{t} ({row[t]:.3f} against {best[t]:.3f} of {others[t].idxmax()})" for t in losses[:SHOWN]]
-    more = ", most of all" if len(losses) > SHOWN else ""
-    return f"{said}{more}: {', '.join(details)}." if details else f"{said}."
-
-
-def reasons(scored: pd.DataFrame, tasks: list[str], kinds: Mapping[str, str]) -> Iterator[str]:
-    """Yield why our default is not the best in accuracy, for the kinds of tasks where it is not."""
-    table = cells(scored, [m for m in kinds if m in set(scored["method"])], tasks, "accuracy").round(3)
-    mine = table.loc["robust"]
-    behind = table.drop(index="robust").max() - mine
-    left = [task for task in tasks if behind[task] > 0]
-    for pattern, why in WHY_NOT_FIRST.items():
-        found = [task for task in left if fnmatch(task, pattern)]
-        left = [task for task in left if task not in found]
-        if found:
-            yield f"- Not first in accuracy on {', '.join(f'{t} (−{behind[t]:.3f})' for t in found)}: {why}"
-
-
-def small_queries_table(results: pd.DataFrame) -> Iterator[str]:
-    weight = results["n_cells"]
-    scores = ["accuracy_alone", "accuracy_together", "rejected_alone"]
-    weighted = results.assign(**{s: results[s] * weight for s in scores})
-    by = ["pair", "method", "n_cells"]
-    sums = weighted.assign(n=weight).groupby(by, sort=False)[[*scores, "n"]].sum().reset_index()
-    alone, together, rejected = (sums[score] / sums["n"] for score in scores)
-    sums["told"] = [f"{a:.3f} / {t:.3f}, {r:.0%}" for a, t, r in zip(alone, together, rejected, strict=True)]
-    told = sums.pivot_table(index=by[:2], columns="n_cells", values="told", aggfunc="first", sort=False)
-    yield "| pair | method | " + " | ".join(f"{k} cell{'s' if k > 1 else ''}" for k in told.columns) + " |"
-    yield "|---|---|" + "---|" * len(told.columns)
-    for (pair, method), row in told.iterrows():
-        yield f"| {pair} | {method} | " + " | ".join(row.fillna(NONE)) + " |"
-
-
-def shuffled_labels_table(results: pd.DataFrame) -> Iterator[str]:
-    def told(row: pd.Series) -> str:
-        named = "" if pd.isna(row["precision"]) else f" ({row['precision']:.2f} / {row['recall']:.2f})"
-        return f"{row['accuracy']:.3f}{named}"
-
-    by = ["pair", "method", "share"]
-    mean = results.groupby(by, sort=False)[["accuracy", "precision", "recall"]].mean().reset_index()
-    table = mean.assign(told=mean.apply(told, axis=1)).pivot_table(
-        index=by[:2], columns="share", values="told", aggfunc="first", sort=False
-    )
-    yield "| pair | method | " + " | ".join(f"{share:.0%}" for share in table.columns) + " |"
-    yield "|---|---|" + "---|" * len(table.columns)
-    for (pair, method), row in table.iterrows():
-        yield f"| {pair} | {method} | " + " | ".join(row.fillna(NONE)) + " |"
+def methods_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['methods']}"
+    yield "\n".join(method_table(found.scored, found.methods, found.kinds, found.about))
+    if missing := sorted(missing_rows(found.missing)):
+        yield "Without result:"
+        yield "\n".join(missing)
 
 
 def annatac_parts(results: pd.DataFrame) -> Iterator[str]:
@@ -368,10 +264,10 @@ def annatac_parts(results: pd.DataFrame) -> Iterator[str]:
     of = dict(list(results.groupby("experiment", sort=False)))
     if (rows := of.get("share of labels")) is not None:
         yield f"Accuracy / macro-F1 on {rows['task'].iloc[0]} with a share of each type's labels:"
-        yield "\n".join(settings_table(rows, ("accuracy", "macro_f1")))
+        yield settings_table(rows, ("accuracy", "macro_f1"))
     if (rows := of.get("simulated islands")) is not None:
         mean = rows.groupby("setting", sort=False)[["accuracy", "macro_f1", "loss", "entropy"]].mean()
-        told = [f"{name} {row['accuracy']:.3f} / {row['macro_f1']:.3f}" for name, row in mean.iterrows()]
+        told = [f"{name} {fixed(row['accuracy'])} / {fixed(row['macro_f1'])}" for name, row in mean.iterrows()]
         losses = mean[["loss", "entropy"]].dropna().iloc[0]
         yield (
             f"On simulated islands with 5 % of the labels, accuracy / macro-F1 in the mean of {rows['seed'].nunique()} "
@@ -384,7 +280,7 @@ def annatac_parts(results: pd.DataFrame) -> Iterator[str]:
             "option): AUROC / share of known cells left / share of novel cells left."
         )
         ways = rows.assign(setting=rows["task"], method=rows["method"] + ", " + rows["setting"])
-        yield "\n".join(settings_table(ways, ("auroc", "known_rejected", "novel_rejected")))
+        yield settings_table(ways, ("auroc", "known_rejected", "novel_rejected"))
     if (rows := of.get("published size")) is not None:
         told = [f"{row['setting']}: {row['seconds']:.0f} s, {row['mb'] / 1024:.1f} GB" for _, row in rows.iterrows()]
         yield f"A training step of 8 cells on 16,657 islands at the published size: {'; '.join(told)}."
@@ -402,10 +298,10 @@ def epifoundation_parts(results: pd.DataFrame) -> Iterator[str]:
             "Gene activity is no log-normalized expression, so that its error says nothing."
         )
         mean = both.groupby(["task", "method"], sort=False)[["spearman", "pearson", "mse"]].mean().reset_index()
-        yield "\n".join(settings_table(mean.assign(setting=mean["task"]), ("spearman", "pearson", "mse")))
+        yield settings_table(mean.assign(setting=mean["task"]), ("spearman", "pearson", "mse"))
     if (rows := of.get("share of labels")) is not None:
         mean = rows.groupby("setting", sort=False)[["accuracy", "macro_f1"]].mean()
-        told = [f"{name} {row['accuracy']:.3f} / {row['macro_f1']:.3f}" for name, row in mean.iterrows()]
+        told = [f"{name} {fixed(row['accuracy'])} / {fixed(row['macro_f1'])}" for name, row in mean.iterrows()]
         yield (
             f"On simulated cells with 5 % of the labels, accuracy / macro-F1 in the mean of {rows['seed'].nunique()} "
             f"draws: {', '.join(told)}."
@@ -416,61 +312,34 @@ def epifoundation_parts(results: pd.DataFrame) -> Iterator[str]:
             "of batches / graph connectivity. Of bone marrow EpiFoundation learned the labels of one donor."
         )
         scores = ("nmi", "label_asw", "isolated_label_asw", "clisi", "batch_asw", "graph_connectivity")
-        yield "\n".join(settings_table(rows.assign(setting=rows["task"]), scores))
+        yield settings_table(rows.assign(setting=rows["task"]), scores)
     if (rows := of.get("published size")) is not None:
         told = [f"{row['setting']}: {row['seconds']:.0f} s, {row['mb'] / 1024:.1f} GB" for _, row in rows.iterrows()]
         yield f"A training step of two cells with 12,000 open peaks at the published size: {'; '.join(told)}."
 
 
-def settings_table(rows: pd.DataFrame, scores: tuple[str, ...]) -> Iterator[str]:
-    """Yield methods × settings."""
-    text = rows[list(scores)].map("{:.3f}".format).agg(" / ".join, axis=1)
-    table = rows.assign(told=text).pivot_table(
-        index="method", columns="setting", values="told", aggfunc="first", sort=False
-    )
-    return markdown(table.fillna(NONE))
-
-
-# Figures.
-
-
-def figure(
-    docs: Path,
-    name: str,
-    scored: pd.DataFrame,
-    methods: list[str],
-    tasks: list[str],
-    column: str,
-    title: str,
-    kinds: Mapping[str, str],
-    per_row: int = 6,
-) -> str:
-    """Draw a panel per task, with a dot per seed and a line at the best mean; return the link to it."""
-    from matplotlib import pyplot as plt
-    from matplotlib.lines import Line2D
-
-    per_row = min(per_row, len(tasks))
-    n_rows = -(-len(tasks) // per_row)
-    shape = (0.9 + 2.1 * per_row + 1.5, n_rows * (0.5 + 0.19 * len(methods)) + 0.6)
-    drawn, axes = plt.subplots(n_rows, per_row, figsize=shape, sharey=True, squeeze=False, layout="constrained")
-    for ax in axes.flat[len(tasks) :]:
-        ax.set_axis_off()
-    for ax, task in zip(axes.flat, tasks, strict=False):
-        rows = scored[(scored["task"] == task) & scored["method"].isin(methods) & scored[column].notna()]
-        y = np.array([methods.index(m) for m in rows["method"]])
-        ax.axvline(rows.groupby("method")[column].mean().max(), color="#BBBBBB", lw=0.8, zorder=0)
-        ax.scatter(rows[column], y, s=16, color=[COLORS[kinds[m]] for m in rows["method"]], linewidths=0)
-        ax.set_title(task, fontsize=8)
-        ax.set_yticks(range(len(methods)), methods, fontsize=7)
-        ax.set_ylim(len(methods) - 0.5, -0.5)
-        ax.tick_params(axis="x", labelsize=7)
-        ax.locator_params(axis="x", nbins=4)
-        ax.grid(axis="y", lw=0.3)
-        ax.spines[["top", "right"]].set_visible(False)
-    handles = [Line2D([], [], marker="o", ls="", ms=5, color=COLORS[kind], label=name) for kind, name in KINDS.items()]
-    drawn.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
-    drawn.suptitle(title, fontsize=9)
-    (docs / FIGURES).mkdir(exist_ok=True)
-    drawn.savefig(docs / FIGURES / name, dpi=110, metadata={"Software": None})
-    plt.close(drawn)
-    return f"![{title} of each method on each task]({FIGURES}/{name})"
+QUESTIONS = {
+    "donors": "From donor to donor: are labels carried over?",
+    "studies": "From study to study: what if peaks differ?",
+    "novelty": "A type that the reference lacks: is it noticed?",
+    "calibration": "Can the scores be believed?",
+    "few_or_wrong": "A few cells, or wrong labels in the reference?",
+    "simulated": "Where does it break? Simulated shifts",
+    "cost": "How long does it take, and how much memory?",
+    "parts": "What are the parts of the default worth?",
+    "language_models": "What does pre-training add? annATAC and EpiFoundation",
+    "methods": "What was compared?",
+}
+PAGE_OF: Mapping[str, Callable[[Results], Iterator[str]]] = {
+    "index": index_page,
+    "donors": donors_page,
+    "studies": studies_page,
+    "novelty": novelty_page,
+    "calibration": calibration_page,
+    "few_or_wrong": few_or_wrong_page,
+    "simulated": simulated_page,
+    "cost": cost_page,
+    "parts": parts_page,
+    "language_models": language_models_page,
+    "methods": methods_page,
+}

@@ -8,8 +8,8 @@ that are open in both; annatac, whose tokens are of counts, gets counts. No proc
 that it reads have none.
 
 Results go to `annotation.csv`, row by row; rows with scores are not computed again, unless `--again`. `--report`
-computes nothing and writes `docs/benchmarks.md` from it. Seconds and MB compare only what ran on a machine that did
-nothing else.
+computes nothing and writes the pages of `docs/benchmarks/` from it. Seconds and MB compare only what ran on a machine
+that did nothing else.
 
 Tasks, by the names of the files in FOLDER:
 
@@ -76,6 +76,7 @@ import scllmda as sl
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "annotation.csv"
+OF_OTHER_SCRIPTS = ("small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation")
 KEY = ["task", "method", "seed"]
 COLUMNS = [
     *KEY,
@@ -220,6 +221,20 @@ def scores(pair: Pair, found: dict[str, np.ndarray], seen: np.ndarray) -> dict[s
     return {name: float(value) for name, value in row.items()}
 
 
+def report(docs: Path, *, results: Path = RESULTS, draw: bool = True) -> None:
+    """Write the pages of all results, and their figures if `draw`."""
+    files = {name: HERE / f"{name}.csv" for name in OF_OTHER_SCRIPTS}
+    write_report(
+        docs,
+        read_results(results),
+        {name: read_results(path) for name, path in files.items() if path.exists()},
+        kinds={name: method.kind for name, method in methods().items()},
+        about={name: method.about for name, method in methods().items()},
+        groups={name: task.group for name, task in TASKS.items()},
+        draw=draw,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder with the .h5ad")
@@ -237,21 +252,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, help="folder for files")
     options = parser.parse_args()
     if options.report:
-        kinds = {name: method.kind for name, method in methods().items()}
-        about = {name: method.about for name, method in methods().items()}
-        groups = {name: task.group for name, task in TASKS.items()}
-        files = {
-            name: HERE / f"{name}.csv"
-            for name in ("small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation")
-        }
-        write_report(
-            HERE.parent / "docs",
-            read_results(options.results),
-            {name: read_results(path) for name, path in files.items() if path.exists()},
-            kinds=kinds,
-            about=about,
-            groups=groups,
-        )
+        report(HERE.parent / "docs", results=options.results)
         return
     if options.data is None:
         parser.error("expected the folder with the .h5ad, or --report")

@@ -1,7 +1,7 @@
 """What each part of ``robust`` is worth: `python benchmarks/robust_ablation.py DATA`, by hand, an hour.
 
 Every variant is `sl.tl.annotate` with some constants replaced, on tasks of `annotation.py`. Rows go to
-`benchmarks/ablation.csv`, of which `annotation.py --report` makes a table of docs/benchmarks.md: accuracy, macro-F1
+`benchmarks/ablation.csv`, of which `annotation.py --report` makes docs/benchmarks/parts.md: accuracy, macro-F1
 over true ∪ predicted types and expected calibration error of the labels before rejection. Rows that are there are not
 computed again, unless `--again`.
 

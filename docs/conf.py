@@ -9,6 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
+from public_types import format_type
+
 info = metadata("scllmda")
 project = info["Name"]
 author = info["Author"]
@@ -25,9 +27,16 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_autodoc_typehints",
     "sphinx_copybutton",
-    "prose_returns",
+    "sphinx_design",
+    "benchmark_scores",
+    "llms_txt",
+    "prose_docstrings",
+    "registry_tables",
 ]
-exclude_patterns = ["_build", "extensions"]
+# The headline is a part of the landing page.
+exclude_patterns = ["_build", "extensions", "benchmarks/headline.md"]
+# A function in the configuration, typehints_formatter, cannot be cached: every build reads all pages.
+suppress_warnings = ["config.cache"]
 templates_path = ["_templates"]
 default_role = "literal"
 
@@ -37,6 +46,8 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 always_use_bars_union = True
 typehints_defaults = "braces"
+typehints_formatter = format_type
+python_maximum_signature_line_length = 80
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -50,15 +61,22 @@ intersphinx_mapping = {}
 if os.environ.get("READTHEDOCS"):
     intersphinx_mapping = {
         "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "matplotlib": ("https://matplotlib.org/stable/", None),
         "mudata": ("https://mudata.readthedocs.io/stable/", None),
         "numpy": ("https://numpy.org/doc/stable/", None),
         "pandas": ("https://pandas.pydata.org/docs/", None),
         "python": ("https://docs.python.org/3/", None),
         "scanpy": ("https://scanpy.readthedocs.io/en/stable/", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy/", None),
     }
+# Names of other projects resolve only where their inventories were fetched; our own have to resolve everywhere.
+OTHERS = "anndata|collections|dask|matplotlib|mudata|numpy|os|pandas|pathlib|scanpy|scipy|torch|typing"
+nitpick_ignore_regex = [("py:.*", rf"({OTHERS})\..*")]
 
 html_theme = "sphinx_book_theme"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_theme_options = {
     "repository_url": repository,
     "repository_branch": "main",

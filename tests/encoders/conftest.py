@@ -29,9 +29,8 @@ def write(folder: Path, network: torch.nn.Module, module: Any, sizes: dict[str, 
     return folder
 
 
-@pytest.fixture
-def dnabert2_folder(tmp_path: Path) -> Path:
-    """DNABERT-2 over single and paired bases; padding is not token 0."""
+def write_dnabert2(folder: Path) -> Path:
+    """Write a DNABERT-2 over single and paired bases; padding is not token 0."""
     special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
     vocabulary = {token: i for i, token in enumerate([*special, *"ACGT", "AC", "GT", "ACGT"])}
     merges = [("A", "C"), ("G", "T"), ("AC", "GT")]
@@ -39,9 +38,15 @@ def dnabert2_folder(tmp_path: Path) -> Path:
     tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 1), ("[SEP]", 2)])
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"))
     sizes = SIZES | {"vocab_size": len(vocabulary), "n_token_types": 2}
-    return write(tmp_path, MosaicBert(**sizes), _dnabert2, sizes, {})
+    return write(folder, MosaicBert(**sizes), _dnabert2, sizes, {})
+
+
+@pytest.fixture
+def dnabert2_folder(tmp_path: Path) -> Path:
+    """DNABERT-2 over single and paired bases."""
+    return write_dnabert2(tmp_path)
 
 
 @pytest.fixture

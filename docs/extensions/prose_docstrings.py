@@ -1,7 +1,8 @@
-"""Show the Returns section of a docstring as it is written.
+"""Show what docstrings say in prose as it is written.
 
-Napoleon reads its first line as "name : type", and mangles prose that holds a colon. Ours say in prose what is returned
-and which slots were written; the type is in the signature.
+Napoleon reads the first line of a Returns section, and of an attribute's docstring, as "type : description", and
+mangles prose that holds a colon. Ours say in prose what is returned, which slots were written and where a constant
+comes from; the types are in the signatures.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ def _parse_returns_section(self: NumpyDocstring, section: str) -> list[str]:
     return self._format_block(":returns: ", lines[1:] if lines[:1] == [":"] else lines)
 
 
+def _parse_attribute_docstring(self: NumpyDocstring) -> list[str]:
+    return self._dedent(self._consume_to_end())
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Replace napoleon's reading of the section."""
+    """Replace napoleon's reading of both."""
     NumpyDocstring._parse_returns_section = _parse_returns_section
+    NumpyDocstring._parse_attribute_docstring = _parse_attribute_docstring
     return {"parallel_read_safe": True}
