@@ -9,14 +9,16 @@ expression
     the same four libraries), by `tl.gene_activity` of each cell alone and of its 30 nearest cells together, and by the
     mean of each cell's true type in 09A to 09D, which is what labels alone could say.
 simulated expression
-    Expression of eight simulated types, 400 genes, some 400 counts per cell; the same methods, two draws.
+    Expression of eight simulated types, some 400 counts per cell of 400 genes; the same methods, two draws. Each gene
+    spans five peaks, and half of the variance of its logarithm between types is that of their openness.
 share of labels
     The same with labels of 5 % of the reference's cells, five draws: accuracy from scratch, from a pre-training on the
     reference's open peaks and expression, and of robust.
 batch correction
     Libraries of the cortex, and the two donors of bone marrow (coarse types), in the metrics of the paper: the states
     of [CLS] after pre-training with the library as batch (cortex) or after training on the labels of one donor (marrow,
-    whose expression is not known), the package's embedding, and the same mixed by Harmony.
+    whose expression is not known), the package's embedding, the same mixed by Harmony, and, where scvi-tools is
+    installed, SCANVI from the labels of one side (libraries 09A to 09D, one donor).
 published size
     Seconds, and peak memory beyond the interpreter's, of a training step of two cells of 12,000 open peaks, of 200,000.
 """
@@ -26,6 +28,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -38,7 +41,7 @@ import scanpy as sc
 import scipy.sparse as sp
 from _annotation_methods import LABELS
 from _experiments import SEVERAL, Experiment, Rows, run_experiments, training_steps
-from _real_data import CORTEX, GRANJA
+from _real_data import CORTEX, GRANJA, Split
 from cell_embeddings import measured
 from sklearn.neighbors import NearestNeighbors
 
@@ -47,8 +50,9 @@ import scllmda as sl
 SMALL = {"preset": "small"}
 RNA, GENES = "chen2019_cortex_snareseq_mm10_rna.h5ad", "genes/gencode_genes_mm10.bed.gz"
 N_NEAREST = 30
+SCANVI_EPOCHS = 50
 SIMULATED: dict[str, Any] = {"n_reference": 1500, "n_query": 500, "n_peaks": 3000, "n_types": 8, "depth": 0.05}
-N_GENES, MEDIAN_COUNTS = 400, 400
+N_GENES, MEDIAN_COUNTS, PEAKS_PER_GENE = 400, 400, 5
 SCORES = [
     *("accuracy", "macro_f1", "spearman", "pearson", "mse", "n_genes"),
     *("nmi", "label_asw", "isolated_label_asw", "isolated_label_f1", "clisi", "batch_asw", "graph_connectivity"),
@@ -71,11 +75,13 @@ def of_side(data: mudata.MuData, side: str) -> mudata.MuData:
 
 
 @cache
-def simulated(seed: int) -> tuple[mudata.MuData, ad.AnnData, ad.AnnData]:
-    """Return a reference with expression, a query without, and the query's expression."""
+def simulated(seed: int) -> tuple[mudata.MuData, ad.AnnData, ad.AnnData, pd.DataFrame]:
+    """Return a reference with expression, a query without, the query's expression, and the genes."""
     pair = sl.datasets.simulate(**SIMULATED, rng=seed)
     rng = np.random.default_rng(seed)
-    programs = rng.gamma(0.3, 1.0, (SIMULATED["n_types"], N_GENES))
+    genes, openness = simulated_genes(pair[0], rng)
+    programs = np.exp(1.4 * (np.sqrt(0.5) * openness + np.sqrt(0.5) * rng.normal(size=openness.shape)))
+    programs *= rng.gamma(0.3, 1.0, len(genes))
     types = np.unique(pair[0].obs[LABELS])
     rna = []
     for adata in pair:
@@ -83,9 +89,29 @@ def simulated(seed: int) -> tuple[mudata.MuData, ad.AnnData, ad.AnnData]:
         rates = programs[np.searchsorted(types, adata.obs[LABELS].astype(str))]
         counts = MEDIAN_COUNTS * rng.lognormal(0, 0.4, adata.n_obs)[:, None] * rates / rates.sum(axis=1, keepdims=True)
         X = sp.csr_matrix(rng.poisson(counts).astype(np.float32))
-        var = pd.DataFrame(index=[f"gene {i}" for i in range(N_GENES)])
-        rna.append(ad.AnnData(X, obs=adata.obs[[LABELS]].copy(), var=var))
-    return mudata.MuData({"atac": pair[0], "rna": rna[0]}), pair[1], rna[1]
+        rna.append(ad.AnnData(X, obs=adata.obs[[LABELS]].copy(), var=pd.DataFrame(index=genes["name"].to_numpy())))
+    return mudata.MuData({"atac": pair[0], "rna": rna[0]}), pair[1], rna[1], genes
+
+
+def simulated_genes(adata: ad.AnnData, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return genes that span peaks, and the log openness of their peaks in each type, standardized for each gene."""
+    chrom = adata.var["chrom"].to_numpy(str)
+    groups = np.arange(adata.n_vars).reshape(-1, PEAKS_PER_GENE)
+    groups = groups[chrom[groups[:, 0]] == chrom[groups[:, -1]]]
+    spans = groups[np.sort(rng.permutation(len(groups))[:N_GENES])]
+    genes = pd.DataFrame(
+        {
+            "chrom": chrom[spans[:, 0]],
+            "start": adata.var["start"].to_numpy()[spans[:, 0]],
+            "end": adata.var["end"].to_numpy()[spans[:, -1]],
+            "strand": rng.choice(["+", "-"], len(spans)),
+            "name": [f"gene {i}" for i in range(len(spans))],
+        }
+    )
+    types = adata.obs[LABELS].astype(str).to_numpy()
+    per_type = np.stack([adata.X[types == t].mean(axis=0).A1 for t in np.unique(types)])
+    openness = np.log(per_type[:, spans].mean(axis=2) + 1e-3)
+    return genes, (openness - openness.mean(axis=0)) / openness.std(axis=0)
 
 
 def logged(rna: ad.AnnData) -> ad.AnnData:
@@ -101,7 +127,7 @@ def timed(compute: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def expression_rows(
-    reference: mudata.MuData, query: ad.AnnData, observed: ad.AnnData, genes: Path | None, seed: int
+    reference: mudata.MuData, query: ad.AnnData, observed: ad.AnnData, genes: Path | pd.DataFrame, seed: int
 ) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
     """Yield ways to foretell expression, each with what computes its scores."""
     observed, known = logged(observed), logged(reference["rna"])
@@ -139,9 +165,8 @@ def expression_rows(
     yield "ridge, without depth", partial(scored, partial(by, "ridge", {"depth": False}))
     yield "epifoundation", partial(scored, partial(by, "epifoundation", SMALL))
     yield "epifoundation, pre-trained", partial(scored, from_weights)
-    if genes is not None:
-        yield "gene activity", partial(scored, partial(activity, 0))
-        yield f"gene activity of {N_NEAREST} nearest cells", partial(scored, partial(activity, N_NEAREST))
+    yield "gene activity", partial(scored, partial(activity, 0))
+    yield f"gene activity of {N_NEAREST} nearest cells", partial(scored, partial(activity, N_NEAREST))
     yield "true type means", partial(scored, of_types)
 
 
@@ -152,14 +177,14 @@ def expression(folder: Path, seed: int) -> Rows:
 
 
 def simulated_expression(folder: Path, seed: int) -> Rows:
-    reference, query, observed = simulated(seed)
-    for method, compute in expression_rows(reference, query, observed, None, seed):
+    reference, query, observed, genes = simulated(seed)
+    for method, compute in expression_rows(reference, query, observed, genes, seed):
         yield {"task": "simulated", "method": method, "setting": ""}, compute
 
 
 def share_of_labels(folder: Path, seed: int) -> Rows:
     def run() -> dict[str, dict[str, float]]:
-        data, query, _ = simulated(seed)
+        data, query, _, _ = simulated(seed)
         rng = np.random.default_rng(seed)
         types = data["atac"].obs[LABELS].astype(str).to_numpy()
         kept = [rng.permutation(np.flatnonzero(types == t)) for t in np.unique(types)]
@@ -196,9 +221,7 @@ def batch_correction(folder: Path, seed: int) -> Rows:
 
     def by_labels() -> ad.AnnData:
         adata = marrow(folder)
-        some = adata.copy()
-        first = GRANJA.sides(adata.obs["batch"]) == next(iter(GRANJA.batches))
-        some.obs[LABELS] = adata.obs[LABELS].astype(str).where(first.to_numpy(), "unknown")
+        some = with_labels_of_one_side(adata, GRANJA)
         sl.tl.annotate(some, labels_key=LABELS, method="epifoundation", recipe=SMALL, rng=seed)
         adata.obsm["X_scllmda"] = some.obsm["X_scllmda_da"]
         return adata
@@ -213,20 +236,37 @@ def batch_correction(folder: Path, seed: int) -> Rows:
             adata.obsm["X_scllmda"] = mixed if len(mixed) == adata.n_obs else mixed.T
         return adata
 
+    def scanvi(load: Callable[[], ad.AnnData], split: Split) -> ad.AnnData:
+        import scvi
+
+        scvi.settings.seed = seed
+        adata = load()
+        some = with_labels_of_one_side(adata, split)
+        scvi.model.SCVI.setup_anndata(some, batch_key="batch", labels_key=LABELS)
+        settings: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False}
+        unsupervised = scvi.model.SCVI(some, n_layers=2, gene_likelihood="poisson")
+        unsupervised.train(max_epochs=SCANVI_EPOCHS, **settings)
+        model = scvi.model.SCANVI.from_scvi_model(unsupervised, unlabeled_category="unknown")
+        model.train(max_epochs=SCANVI_EPOCHS // 5, n_samples_per_label=100, **settings)
+        adata.obsm["X_scllmda"] = model.get_latent_representation()
+        return adata
+
     def scored(embed: Callable[[], ad.AnnData]) -> dict[str, float]:
         adata, seconds = timed(embed)
         found = sl.metrics.integration_report(adata, LABELS, "batch", rng=seed)
         return {name: found[name] for name in SCORES if name in found} | {"seconds": seconds}
 
-    for task, load, epifoundation in (
-        ("cortex, 8 libraries", lambda: cortex(folder)["atac"].copy(), by_weights),
-        ("bone marrow, 2 donors", lambda: marrow(folder), by_labels),
+    for task, load, epifoundation, split in (
+        ("cortex, 8 libraries", lambda: cortex(folder)["atac"].copy(), by_weights, CORTEX),
+        ("bone marrow, 2 donors", lambda: marrow(folder), by_labels, GRANJA),
     ):
         ways = {
             "our embedding": partial(ours, load, harmony=False),
             "our embedding, Harmony": partial(ours, load, harmony=True),
             "epifoundation": epifoundation,
         }
+        if find_spec("scvi"):
+            ways["SCANVI"] = partial(scanvi, load, split)
         for method, embed in ways.items():
             yield {"task": task, "method": method, "setting": ""}, partial(scored, embed)
 
@@ -235,6 +275,13 @@ def marrow(folder: Path) -> ad.AnnData:
     adata = ad.read_h5ad(folder / GRANJA.file)
     adata.obs[LABELS] = adata.obs[GRANJA.labels[1]].astype(str)
     return adata
+
+
+def with_labels_of_one_side(adata: ad.AnnData, split: Split) -> ad.AnnData:
+    some = adata.copy()
+    is_first = (split.sides(adata.obs["batch"]) == next(iter(split.batches))).to_numpy()
+    some.obs[LABELS] = pd.Categorical(adata.obs[LABELS].astype(str).where(is_first, "unknown"))
+    return some
 
 
 def published_size(folder: Path, seed: int) -> Rows:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import re
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -20,25 +18,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+from tests._advice import Advice, code_in, each, follow, pattern
 from tests._objects import pair, together
 
 import scllmda as sl
 
 SIZES: dict[str, Any] = {"n_reference": 150, "n_query": 100, "n_peaks": 800, "n_types": 4}
-
-
-class Advice(NamedTuple):
-    """A message, and what is to be done about it, all in the words of a user, who has what ``names`` returns."""
-
-    given: str
-    """Makes objects odd."""
-    call: str
-    says: str
-    """Words of the message; <code> stands for code in it."""
-    done: list[str]
-    """Ways to do as told; <code> is that of the message, <call> the call again."""
-    then: str
-    """What holds afterwards."""
 
 
 RIGHT = "right(query) > 0.6"
@@ -1179,30 +1164,6 @@ def names(fasta: Path, of_kmers: np.ndarray, joined: AnnData, tmp_path: Path) ->
     with md.set_options(pull_on_update=False):
         yield {**modules, **helpers, **objects, **files}
     plt.close("all")
-
-
-def pattern(says: str) -> re.Pattern[str]:
-    """Return what finds such words in a message, and the code among them."""
-    known = {"<…>": ".*", "<code>": "(?P<code>.+)"}
-    return re.compile("".join(known.get(part, re.escape(part)) for part in re.split("(<…>|<code>)", says)))
-
-
-def code_in(message: str, says: str) -> str:
-    """Assert that a message has such words, and return the code among them."""
-    match = pattern(says).search(message)
-    assert match is not None, message
-    return match["code"] if "<code>" in says else ""
-
-
-def follow(advice: Advice, way: str, code: str, names: dict[str, Any]) -> None:
-    exec(way.replace("<code>", code).replace("<call>", advice.call), names)
-    assert eval(advice.then, names)
-
-
-def each(cases: dict[str, Advice]) -> Callable[[Any], Any]:
-    """Return the decorator of a test of each way of each case."""
-    ways = [(name, i) for name, advice in cases.items() for i in range(len(advice.done))]
-    return pytest.mark.parametrize(("name", "way"), ways, ids=[f"{name}-{i}" for name, i in ways])
 
 
 REFUSED = CALLS | PEAKS | SEQUENCES | ENCODERS | {f"simulated {what}": advice for what, advice in SIMULATED.items()}

@@ -273,5 +273,5 @@ def test_has_no_second_stage() -> None:
 def test_peaks_have_to_lie_somewhere() -> None:
     adata = together()
     adata.var = pd.DataFrame(index=[f"peak{i}" for i in range(adata.n_vars)])
-    with pytest.raises(ValueError, match=r"None of the 800 peaks of the data is an interval \(first: 'peak0'\)"):
+    with pytest.raises(ValueError, match=r"None of the 800 peaks of the data is an interval by its name"):
         run(adata)

@@ -280,5 +280,5 @@ class TestPretrain:
     def test_peaks_have_to_lie_somewhere(self, tmp_path: Path) -> None:
         data = paired(pair()[0])
         data["atac"].var = pd.DataFrame(index=[f"peak{i}" for i in range(800)])
-        with pytest.raises(ValueError, match=r"None of the 800 features is an interval \(first: 'peak0'\)"):
+        with pytest.raises(ValueError, match=r"None of the 800 peaks is an interval by its name"):
             self.train(tmp_path / "a", data)

@@ -117,12 +117,15 @@ def peak_positions(var: pd.DataFrame) -> PeakPositions:
     return found.positions(tuple(remarks))
 
 
-def require_positions(var: pd.DataFrame) -> PeakPositions:
-    """Return :func:`peak_positions`; raise ValueError, also, if no position is known."""
+def require_positions(var: pd.DataFrame, whose: str = "") -> PeakPositions:
+    """Return :func:`peak_positions`; raise ValueError, also, if no position is known.
+
+    ``whose`` peaks they are is said in the message: " of the query".
+    """
     where = peak_positions(var)
     if not len(where.rows):
         msg = (
-            f"None of the {len(var)} peaks is an interval by its name (first: {var.index[0]!r}); expected "
+            f"None of the {len(var)} peaks{whose} is an interval by its name (first: {var.index[0]!r}); expected "
             f"{ACCEPTED_FORMS}, or positions in .var['chrom'], .var['start'] and .var['end']."
         )
         raise ValueError(msg)

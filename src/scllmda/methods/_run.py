@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..calibration import NoveltyRecipe, scale
+from ._both_sides import require_both
 from ._cells import Cells
 from ._method import Method
 from ._reject import reject
@@ -198,12 +199,9 @@ def _in_aligned(task: Task, result: Result) -> tuple[Task, Result]:
 
 
 def _require_both(everyone: Task, task: Task) -> None:
-    """Raise ValueError if no query cell, or no reference cell, has an open peak."""
-    for what, before, now in (("query", everyone.query, task.query), ("reference", ~everyone.query, ~task.query)):
-        if not now.any():
-            found = f"None of the {before.sum()} {what} cells has an open peak"
-            msg = f"{found} among those that tell cells apart; expected some."
-            raise ValueError(msg)
+    """Raise ValueError if no query cell, or no reference cell, is left in the task."""
+    left = np.isin(everyone.at, task.at)
+    require_both(left, everyone.query, "has an open peak among those that tell cells apart")
 
 
 def _expand(rows: Float, cells: NDArray[np.integer], n_cells: int) -> Float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _logging as logg
 from .._counts import count_blocks
 from .._genome_notes import build_name
-from ..genomics import ACCEPTED_FORMS, Intervals, lift_over, peak_positions, read_chains
+from ..genomics import Intervals, lift_over, read_chains, require_positions
 from ..methods import SideCounts
 from ._joint_counts import JointCounts
 
@@ -76,14 +76,7 @@ def _on_intervals(
     adata: AnnData, layer: str | None, cells: NDArray[np.intp], what: str, *, remark: bool
 ) -> tuple[Intervals, sp.csr_matrix]:
     """Return the peaks of an object that are intervals, and the counts of some of its cells on them."""
-    where = peak_positions(adata.var)
-    if not len(where.rows):
-        msg = (
-            f"None of the {adata.n_vars} peaks of the {what} is an interval (first: {adata.var_names[0]!r}); expected "
-            f"{ACCEPTED_FORMS}, or their positions in .var['chrom'], .var['start'] and .var['end'], for a method that "
-            "reads where peaks lie."
-        )
-        raise ValueError(msg)
+    where = require_positions(adata.var, f" of the {what}")
     for text in where.remarks if remark else ():
         logg.warning(f"The {what}: {text}")
     ordered = np.sort(cells)

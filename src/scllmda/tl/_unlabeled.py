@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .._anndata import require_peaks
 from .._counts import counts
 from .._genome_notes import build_name
-from ..genomics import ACCEPTED_FORMS, peak_positions
+from ..genomics import require_positions
 from ..methods import Expression, Unlabeled
 
 
@@ -37,12 +37,6 @@ def unlabeled_cells(
         None of the features is an interval; names of peaks repeat; negative, NaN or infinite counts.
     """
     require_peaks(adata)
-    where = peak_positions(adata.var)
-    if not len(where.rows):
-        msg = (
-            f"None of the {adata.n_vars} features is an interval (first: {adata.var_names[0]!r}); expected "
-            f"{ACCEPTED_FORMS}. Pass cells × peaks, or islands of sl.pp.peak_islands(adata, tss)."
-        )
-        raise ValueError(msg)
+    where = require_positions(adata.var)
     X = counts(adata, layer)[:, where.rows]
     return Unlabeled(X, where.intervals, build_name(adata, "data"), expression, batch)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import _logging as logg
 from ...genomics import TranscriptionStarts, read_tss
+from .._both_sides import require_both
 from .._method import Method
 from .._pretraining import Unlabeled
 from .._task import Result, Task
@@ -45,7 +46,7 @@ def label(task: Task, recipe: AnnAtacRecipe) -> Result:
         builds = {what: side.build for what, side in zip(("reference", "query"), task.sides, strict=True)}
         cells = weights.place(cells, builds)
     seen = np.diff(cells.values.indptr) > 0
-    _require_open(seen, task.query, cells.n_there)
+    require_both(seen, task.query, f"opens one of the {cells.n_there:,} islands")
     logg.info(f"    {cells.n_there:,} islands of {recipe.bin_size:,} bp hold a peak of reference and query")
 
     n_cells, n_islands = int(np.sum(seen & ~task.query)), len(cells.names)
@@ -97,13 +98,6 @@ def _starts(recipe: AnnAtacRecipe) -> TranscriptionStarts | None:
     for remark in found.remarks:
         logg.warning(remark)
     return found
-
-
-def _require_open(seen: np.ndarray, query: np.ndarray, n_islands: int) -> None:
-    for what, mine in (("reference", seen[~query]), ("query", seen[query])):
-        if not mine.any():
-            msg = f"None of the {len(mine)} {what} cells opens one of the {n_islands:,} islands; expected some."
-            raise ValueError(msg)
 
 
 ANNATAC = Method(

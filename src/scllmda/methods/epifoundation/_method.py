@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ... import _logging as logg
+from .._both_sides import require_both
 from .._expression import ExpressionMethod, Predicted
 from .._method import Method
 from .._pretraining import Expression, Unlabeled
@@ -190,21 +191,10 @@ def _encoder(cells: PeakCells, weights: Weights | None, recipe: EpiFoundationRec
 
 
 def _seen(cells: PeakCells, query: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (n_cells,) whether a cell has an open peak to be read.
-
-    Raises
-    ------
-    ValueError
-        No reference cell, or no query cell, has.
-    """
+    """Return (n_cells,) whether a cell has an open peak to be read; raise ValueError if none of a side has."""
     seen = cells.n_open > 0
-    for what, mine in (("reference", seen[~query]), ("query", seen[query])):
-        if not mine.any():
-            msg = (
-                f"None of the {len(mine)} {what} cells opens one of the {len(cells.vocabulary):,} peaks that the "
-                "encoder knows and that reference and query both have; expected some."
-            )
-            raise ValueError(msg)
+    known = f"the {len(cells.vocabulary):,} peaks that the encoder knows and that reference and query both have"
+    require_both(seen, query, f"opens one of {known}")
     return seen
 
 
