@@ -23,6 +23,7 @@ from anndata import AnnData
 from tests._objects import pair, together
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 
 SIZES: dict[str, Any] = {"n_reference": 150, "n_query": 100, "n_peaks": 800, "n_types": 4}
 
@@ -1176,7 +1177,7 @@ def names(fasta: Path, of_kmers: np.ndarray, joined: AnnData, tmp_path: Path) ->
         "of_kmers": of_kmers,
         "Path": Path,
     }
-    with md.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield {**modules, **helpers, **objects, **files}
     plt.close("all")
 
