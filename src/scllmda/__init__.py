@@ -1,8 +1,8 @@
 """Label the cells of a scATAC-seq experiment from a labeled reference, reading the DNA under every peak.
 
-``import scllmda as sl``, then ``sl.pp`` (preprocessing), ``sl.tl`` (tools), ``sl.pl`` (plots), ``sl.get`` (results and
-registries), ``sl.encoders``, ``sl.metrics`` and ``sl.datasets``. Each is imported when it is first used, and nothing
-heavy before a function needs it.
+``import scllmda as sl``, then ``sl.io`` (reading), ``sl.pp`` (preprocessing), ``sl.tl`` (tools), ``sl.pl`` (plots),
+``sl.get`` (results and registries), ``sl.encoders``, ``sl.metrics`` and ``sl.datasets``. Each is imported when it is
+first used, and nothing heavy before a function needs it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, encoders, get, metrics, pl, pp, tl
+    from . import datasets, encoders, get, io, metrics, pl, pp, tl
 
-__all__ = ["datasets", "encoders", "get", "metrics", "pl", "pp", "tl"]
+__all__ = ["datasets", "encoders", "get", "io", "metrics", "pl", "pp", "tl"]
 
 __version__ = version("scllmda")
 
