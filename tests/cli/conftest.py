@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sl.tl.annotate(query, reference)
     query.write_h5ad(folder / "annotated.h5ad")
     return folder
+
+
+@pytest.fixture
+def log_on_stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Have scanpy log where capsys sees it: it keeps the stderr that there was when it was imported."""
+    from scanpy import settings
+
+    before, verbosity = settings.logfile, settings.verbosity
+    settings.logfile = sys.stderr
+    yield
+    settings.logfile, settings.verbosity = before, verbosity
 
 
 @pytest.fixture

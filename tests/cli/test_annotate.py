@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ from scllmda import _files
 from scllmda.cli import main
 
 
+@pytest.mark.usefixtures("log_on_stderr")
 def test_annotate_equals_the_function(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = {name: str(files / f"{name}.h5ad") for name in ("reference", "query", "output")}
     arguments = ["annotate", *(f"--{name}={path}" for name, path in paths.items()), f"--genome={files / 'genome.fa'}"]
@@ -191,7 +193,7 @@ def test_an_end_while_writing(
             file.write(b"more")
             time.sleep(0.001)
 
-    monkeypatch.setattr(sl.tl, "annotate", lambda *_, **__: None)
+    monkeypatch.setattr(sl.tl, "annotate", functools.wraps(sl.tl.annotate)(lambda *_, **__: None))
     monkeypatch.setattr(_files._write, "_write_h5ad", write)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     assert main([*arguments(files), f"--output={output}"]) == status
@@ -204,7 +206,7 @@ def test_an_end_while_writing(
 def test_signals_that_someone_else_handles(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sl.tl, "annotate", send(signal.SIGHUP))
+    monkeypatch.setattr(sl.tl, "annotate", functools.wraps(sl.tl.annotate)(send(signal.SIGHUP)))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert main(arguments(files, query="annotated.h5ad", output="ignored.h5ad")) == 0
@@ -233,6 +235,7 @@ def test_sigterm_to_a_process(files: Path, tmp_path: Path) -> None:
 
 
 ENDLESS = """
+import functools
 import sys
 import time
 import anndata, scllmda
@@ -243,7 +246,7 @@ def write_zarr(self, store, write=anndata.AnnData.write_zarr):
     while True:
         write(self, store)
 
-scllmda.tl.annotate = lambda *_, **__: None
+scllmda.tl.annotate = functools.wraps(scllmda.tl.annotate)(lambda *_, **__: None)
 anndata.AnnData.write_zarr = write_zarr
 sys.exit(main(sys.argv[1:]))
 """
@@ -272,7 +275,7 @@ def test_json_is_all_of_stdout(files: Path, tmp_path: Path, json_of: Callable[..
 def test_one_object(files: Path, tmp_path: Path, json_of: Callable[..., Any]) -> None:
     both = ad.concat([ad.read_h5ad(files / f"{name}.h5ad") for name in ("reference", "query")], index_unique="-")
     is_query = np.arange(230) >= 150
-    both.obs.loc[is_query, "cell_type"] = "unknown"
+    both.obs["cell_type"] = both.obs["cell_type"].astype(str).where(~is_query, "unknown")
     both.write_h5ad(tmp_path / "both.h5ad")
     found = json_of("annotate", f"--query={tmp_path / 'both.h5ad'}", f"--output={tmp_path / 'new.h5ad'}")
     labels = ad.read_h5ad(tmp_path / "new.h5ad").obs["scllmda"][is_query].astype(str)
@@ -281,6 +284,7 @@ def test_one_object(files: Path, tmp_path: Path, json_of: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize(("flag", "is_said"), [("--quiet", False), ("--verbose", True)])
+@pytest.mark.usefixtures("log_on_stderr")
 def test_how_much_is_said(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, is_said: bool
 ) -> None:

@@ -203,7 +203,8 @@ def test_demo(tmp_path: Path, json_of: Json) -> None:
 
 def test_demo_compiles_nothing(tmp_path: Path) -> None:
     """What compiles at its first use takes longer than all else."""
-    code = f"import sys; from scllmda.cli import main; main(['demo', '--output={tmp_path}', '--quiet']); print(*sys.modules)"
+    call = f"main(['demo', '--output={tmp_path}', '--quiet'])"
+    code = f"import sys; from scllmda.cli import main; {call}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not set(done.stdout.split()) & {"umap", "pynndescent"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -111,13 +112,12 @@ def test_annotate_passes_every_option_on(
     monkeypatch.chdir(tmp_path)
     called: dict[str, Any] = {}
 
+    @functools.wraps(sl.tl.annotate)
     def annotate(query: Any, reference: Any, **given: Any) -> None:
         called.update(given)
         message = "far enough"
         raise ValueError(message)
 
-    # The signature is read before, from the function itself.
-    annotate.__wrapped__ = sl.tl.annotate  # type: ignore[attr-defined]
     monkeypatch.setattr(sl.tl, "annotate", annotate)
     monkeypatch.setattr(sl.io, "read", lambda path, mod: mod)
     paths = [f"--query={files / 'query.h5ad'}", f"--reference={files / 'reference.h5ad'}", "--table=labels.tsv"]
