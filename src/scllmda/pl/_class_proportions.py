@@ -16,7 +16,7 @@ from .._label_text import as_text, has_label
 from . import _legend
 from ._both_domains import both_domains
 from ._colors import background, colors_in_objects, is_dark_color, label_colors
-from ._figure import grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
+from ._figure import figure_of, grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
 from ._query_cells import query_cells
 
 if TYPE_CHECKING:
@@ -130,9 +130,11 @@ def class_proportions(
     _draw(place, at, counts / counts.sum(axis=1, keepdims=True), colors)
     _name(place, at, [name for name, _ in bars], counts.sum(axis=1))
     place.set(title=title or "", ylabel="share of the cells")
-    _legend.beside(place, _legend.dots(colors))
     if given is None:
+        _legend.around(figure_of(place), _legend.dots(colors), None)
         grow(place, *inches)
+    else:
+        _legend.beside(place, _legend.dots(colors))
     _write_shares(place, size)
     return hand_over([place], is_own=given is None, save=path, show=show, return_fig=return_fig)
 

@@ -36,11 +36,16 @@ dt { color: var(--mild); font-size: .85rem } dd { margin: 0; font-size: 1.25rem;
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums }
 th, td { padding: .28rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top }
 thead th { white-space: nowrap; background: var(--soft) }
-th:first-child, table.words td { text-align: left } table.words td { overflow-wrap: anywhere; max-width: 40rem }
-tbody th { font-weight: 500; max-width: 18rem; overflow-wrap: anywhere }
+th:first-child, table.words td, table.words th { text-align: left }
+table.words td { overflow-wrap: anywhere; max-width: 40rem }
+tbody th { font-weight: 500; max-width: 18rem; overflow-wrap: break-word;
+  position: sticky; left: 0; background: #fff }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 1.4rem; align-items: flex-start }
 figure { margin: .8rem 0; max-width: 100% } figcaption { color: var(--mild); font-size: .88rem; max-width: 34rem }
 figure .scroll { margin: 0 } img { height: auto; max-width: 100%; display: block }
+ul.key { list-style: none; padding: 0; max-width: none; font-size: .9rem;
+  display: flex; flex-wrap: wrap; gap: .15rem 1.1rem }
+ul.key span { display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; margin-right: .4rem }
 details { margin: .8rem 0 } summary { cursor: pointer; color: var(--blue) }
 footer { margin-top: 2.4rem; border-top: 1px solid var(--line); color: var(--mild); font-size: .88rem }
 """
@@ -107,6 +112,12 @@ def folded(summary: str, part: str) -> str:
     return f"<details>\n<summary>{escape(summary)}</summary>\n{part}\n</details>"
 
 
+def color_key(colors: Mapping[str, str]) -> str:
+    """Return names beside their colors, "#rrggbb"."""
+    found = "\n".join(f'<li><span style="background: {c}"></span>{escape(name)}</li>' for name, c in colors.items())
+    return f'<ul class="key">\n{found}\n</ul>'
+
+
 def pictures(figures: Iterable[tuple[Figure, str]]) -> str:
     """Return figures side by side where there is room, each with what it shows."""
     found = "\n".join(_picture(figure, caption) for figure, caption in figures)
@@ -121,9 +132,10 @@ def _picture(figure: Figure, caption: str) -> str:
     kind, content = _image(figure)
     width, height = (round(inches * _CSS_DPI) for inches in figure.get_size_inches())
     data, text = base64.b64encode(content).decode(), escape(caption)
+    size = f'width="{width}" height="{height}" style="min-width: {round(_LEAST * width)}px"'
+    image = f'<img {size} alt="{text}" src="data:image/{kind};base64,{data}">'
     return (
-        f'<figure><div class="scroll" tabindex="0"><img width="{width}" height="{height}" alt="{text}" '
-        f'style="min-width: {round(_LEAST * width)}px" src="data:image/{kind};base64,{data}"></div>'
+        f'<figure style="width: {width}px"><div class="scroll" tabindex="0">{image}</div>'
         f"<figcaption>{text}</figcaption></figure>"
     )
 

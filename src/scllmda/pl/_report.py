@@ -121,7 +121,7 @@ def _page(numbers: ReportNumbers, figures: ReportFigures, truth: str | None) -> 
     title = f"Annotation of {_cells(len(numbers.cells))}"
     parts = {
         "types": ("Types", _types(numbers, figures)),
-        "map": ("Map", [_html.pictures(figures.maps())]),
+        "map": ("Map", _map(figures)),
         "confidence": ("Confidence and novelty", _confidence(numbers, figures)),
         "depth": ("Depth", _depth(numbers, figures)),
         "peaks": ("Peaks shared", _peaks(numbers)),
@@ -186,6 +186,11 @@ def _types(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]:
     yield _html.pictures(figures.proportions())
 
 
+def _map(figures: ReportFigures) -> list[str]:
+    shown, colors = figures.maps()
+    return [_html.color_key(colors), _html.pictures(shown)]
+
+
 def _confidence(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]:
     yield _html.paragraph(
         "The score is the calibrated probability of a cell's likeliest label. Novelty is the share of the reference's "
@@ -193,7 +198,7 @@ def _confidence(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]
         "at 1."
     )
     shown = numbers.cells[numbers.cells["score"] > 0]
-    caption = "Score by likeliest label: median, quartiles, and lines from the 5 % to the 95 % quantile."
+    caption = "Score by likeliest label: median, quartiles, and lines from the 5% to the 95% quantile."
     if len(shown):
         yield _html.pictures([*figures.boxes(shown["score"], shown["raw"], "score", caption), *figures.novelty()])
 
@@ -207,7 +212,7 @@ def _depth(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]:
         "stand for their depth."
     )
     shown = numbers.cells[numbers.cells["depth"] > 0]
-    caption = "Open peaks per cell by label: median, quartiles, and lines from the 5 % to the 95 % quantile."
+    caption = "Open peaks per cell by label: median, quartiles, and lines from the 5% to the 95% quantile."
     if len(shown):
         yield _html.pictures(figures.boxes(shown["depth"], shown["label"], "open peaks per cell", caption, log=True))
 
@@ -248,9 +253,9 @@ def _rejected(numbers: ReportNumbers) -> Iterator[str]:
         )
     else:
         yield _html.paragraph(
-            f"A cell was rejected if its novelty was above {threshold:.3g}, which at most "
-            f"{params['max_false_rejection']:.3g} of the reference's own cells are (max_false_rejection). The score "
-            "does not decide: a cell of a new type may be scored high, as it has to be one of the types there are."
+            f"A cell was rejected if its novelty was above {threshold:.3g}, as that of at most "
+            f"{100 * params['max_false_rejection']:.3g}% of the reference's own cells is (max_false_rejection). The "
+            "score does not decide: a cell of a new type may be scored high, as it has to be one of those there are."
         )
     if (shift := numbers.uns["history"].get("novelty_shift")) is not None:
         yield _html.paragraph(

@@ -70,17 +70,26 @@ class ReportFigures:
         both = None if reference is None or of_reference is None else (reference, of_reference)
         self._classes, self._written = classes, colors_in_objects(data, adata, key, reference=both)
 
-    def maps(self) -> Shown:
-        """Return each panel of the map as a figure of its own, which a narrow page puts below one another."""
+    def maps(self) -> tuple[Shown, dict[str, str]]:
+        """Return each panel of the map as a figure of its own, and the colors of labels.
+
+        A narrow page puts them below one another, where the legend of one would be far from the others.
+        """
         from matplotlib import pyplot as plt
 
         names = [name for name in PANELS if name != "true labels" or self._truth is not None]
         axes = [plt.subplots(figsize=PANEL, layout="constrained")[1] for _ in names]
         # One call for all: the map is computed once, also where it cannot be kept.
         transfer_umap(self._data, reference=self._reference, truth=self._truth, panels=names, axes=axes, **self._common)
-        for ax in axes:
+        colors: dict[str, str] = {}
+        for ax, name in zip(axes, names, strict=True):
             plt.close(figure_of(ax))
-        return [(figure_of(ax), _MAPS[name]) for ax, name in zip(axes, names, strict=True)]
+            legend: Any = ax.get_legend()
+            if name != "domain" and legend is not None:
+                texts = [text.get_text() for text in legend.get_texts()]
+                colors = dict(zip(texts, (entry.get_color() for entry in legend.legend_handles), strict=True))
+                legend.remove()
+        return [(figure_of(ax), _MAPS[name]) for ax, name in zip(axes, names, strict=True)], colors
 
     def proportions(self) -> Shown:
         """Return shares of labels in reference and query."""
