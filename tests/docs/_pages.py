@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from anndata import AnnData
 from mudata import MuData
+from scipy.io import mmwrite
 from tests._objects import paired, together
 from tests.encoders.conftest import write_dnabert2
 
@@ -116,10 +117,21 @@ class World:
             with gzip.open(path, "wt") as file:
                 for i, (c, a, b) in enumerate(self._genes()):
                     file.write(f'{c}\tx\tgene\t{a + 1}\t{b}\t.\t+\t.\tgene_id "G{i}"; gene_name "G{i}";\n')
+        elif name == "my_run":
+            self._write_run(path / "outs" / "filtered_peak_bc_matrix")
         elif name == "fragments.tsv.gz":
             self._write_fragments(path)
         else:
             raise KeyError(name)
+
+    def _write_run(self, folder: Path) -> None:
+        """Write the query as Cell Ranger ATAC does."""
+        folder.mkdir(parents=True)
+        mmwrite(folder / "matrix.mtx", self.query_cells.X.T.astype(int))
+        self.query_cells.var[["chrom", "start", "end"]].to_csv(
+            folder / "peaks.bed", sep="\t", header=False, index=False
+        )
+        (folder / "barcodes.tsv").write_text("".join(f"{cell}\n" for cell in self.query_cells.obs_names))
 
     def _contigs(self) -> Iterator[tuple[str, int]]:
         for record in self._fasta.read_text().split(">")[1:]:
@@ -152,10 +164,10 @@ class Page(NamedTuple):
 
 
 PAGES: dict[str, Page] = {
-    "README.md": Page("query.h5ad reference.h5ad"),
+    "README.md": Page("my_run reference.h5ad"),
     "CONTRIBUTING.md": Page(),
     "docs/api.md": Page(),
-    "docs/index.md": Page("query.h5ad reference.h5ad"),
+    "docs/index.md": Page("my_run reference.h5ad"),
     "docs/installation.md": Page("adata dnabert2"),
     "docs/methods.md": Page("sl query reference atlas multiome hg38_genes.gtf.gz"),
     "docs/troubleshooting.md": Page("sl query reference query_hg19 hg38.fa hg19ToHg38.over.chain.gz"),
@@ -174,6 +186,13 @@ PAGES: dict[str, Page] = {
     "docs/guide/scores.md": Page("query reference"),
     "docs/guide/two_studies.md": Page("query.h5ad reference.h5ad fragments.tsv.gz", needs="snapatac2"),
 }
+
+
+RUN_ELSEWHERE = {
+    "docs/cellxgene.md": "tests/test_cellxgene.py",
+    "docs/r_users.md": "tests/test_r_users.py",
+}
+"""Pages whose code tests of their own run, on data of their own."""
 
 
 def namespace(page: Page, folder: Path) -> dict[str, Any]:

@@ -177,6 +177,10 @@ def simulate(
     FileNotFoundError
         The folder of ``fasta`` does not exist.
 
+    See Also
+    --------
+    scllmda.tl.annotate : Labels the query.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -42,6 +42,10 @@ def annotation(
     KeyError
         There is no such annotation.
 
+    See Also
+    --------
+    scllmda.tl.annotate : Writes what is read here.
+
     Examples
     --------
     >>> import scllmda as sl

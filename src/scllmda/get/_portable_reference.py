@@ -47,6 +47,12 @@ def portable_reference(
     KeyError
         The reference is not fitted.
 
+    See Also
+    --------
+    scllmda.tl.cell_embeddings : Fits the reference.
+    scllmda.tl.map_cells : Places new cells by it.
+    scllmda.tl.annotate : Labels new cells by it.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -65,6 +65,11 @@ def read(path: str | PathLike[str], *, mod: str = "atac") -> AnnData | MuData:
     KeyError
         A MuData without the modality ``mod``.
 
+    See Also
+    --------
+    scllmda.pp.count_fragments : Counts from fragments, on given peaks.
+    scllmda.tl.annotate : Labels; takes paths too.
+
     Examples
     --------
     >>> import tempfile

@@ -52,6 +52,11 @@ def annotation_report(
     ValueError
         Lengths differ, no label is known, or ``n_bins`` is below 1.
 
+    See Also
+    --------
+    scllmda.pl.confusion : Predicted against known labels, as a figure.
+    scllmda.pl.reliability : Accuracy against confidence, as a figure.
+
     Examples
     --------
     >>> import scllmda as sl

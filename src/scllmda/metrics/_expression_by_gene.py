@@ -59,6 +59,11 @@ def expression_by_gene(
     ValueError, TypeError, KeyError
         As :func:`expression_report`.
 
+    See Also
+    --------
+    scllmda.metrics.expression_report : Means over genes.
+    scllmda.tl.predict_expression : Predicts expression.
+
     Examples
     --------
     >>> import pandas as pd, scllmda as sl

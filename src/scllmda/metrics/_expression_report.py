@@ -76,6 +76,11 @@ def expression_report(
     KeyError
         No such layer or column.
 
+    See Also
+    --------
+    scllmda.metrics.expression_by_gene : The same for each gene.
+    scllmda.tl.predict_expression : Predicts expression.
+
     Examples
     --------
     >>> import numpy as np, scllmda as sl

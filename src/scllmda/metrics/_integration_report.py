@@ -107,6 +107,10 @@ def integration_report(
     ImportError
         igraph is not installed.
 
+    See Also
+    --------
+    scllmda.metrics.annotation_report : Scores labels instead of an embedding.
+
     Examples
     --------
     >>> import numpy as np, scllmda as sl

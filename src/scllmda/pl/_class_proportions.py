@@ -102,6 +102,10 @@ def class_proportions(
         ``labels_key`` is given without the object that has it, or has no labels; the palette is not one, or no figure
         can be written under this name.
 
+    See Also
+    --------
+    scllmda.pl.label_flow : Which known labels, or clusters, lead to which predicted ones.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -82,6 +82,11 @@ def confusion(
     ValueError
         No cell has a known label, the palette is not a scale, or no figure can be written under this name.
 
+    See Also
+    --------
+    scllmda.pl.label_flow : The same as flows, or against clusters.
+    scllmda.metrics.annotation_report : The same in numbers.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -92,6 +92,11 @@ def label_flow(
     ValueError
         No query cell has a value there, the palette is not one, or no figure can be written under this name.
 
+    See Also
+    --------
+    scllmda.pl.confusion : The same as a table of shares.
+    scllmda.pl.class_proportions : Shares of labels alone.
+
     Examples
     --------
     >>> import scllmda as sl

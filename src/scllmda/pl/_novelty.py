@@ -97,6 +97,11 @@ def novelty(
     ValueError
         No query cell is left, the palette is not one, or no figure can be written under this name.
 
+    See Also
+    --------
+    scllmda.tl.annotate : Writes the novelty, and rejects by it.
+    scllmda.pl.transfer_umap : Novelty in a map.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -95,6 +95,10 @@ def reliability(
         No query cell has a known label and an open peak, ``n_bins`` is below 1, there are not as many axes as panels,
         the palette is not one, or no figure can be written under this name.
 
+    See Also
+    --------
+    scllmda.metrics.annotation_report : The expected calibration error, and more, in numbers.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -94,6 +94,11 @@ def report(
     OSError
         The file's folder is not there, or cannot be written to.
 
+    See Also
+    --------
+    scllmda.pl.transfer_umap : The map alone.
+    scllmda.get.annotation : Labels, scores and novelties as a table.
+
     Examples
     --------
     >>> import scllmda as sl

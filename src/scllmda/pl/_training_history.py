@@ -97,6 +97,11 @@ def training_history(
     TypeError
         Neither AnnData, MuData, folder nor losses.
 
+    See Also
+    --------
+    scllmda.tl.pretrain : Trains a network without labels.
+    scllmda.tl.annotate : Trains one with labels, by some methods.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -126,6 +126,12 @@ def transfer_umap(
         A panel is unknown or has nothing to show, there are not as many axes as panels, the palette is not one, or no
         figure can be written under this name.
 
+    See Also
+    --------
+    scllmda.pl.report : This map and more on one page.
+    scllmda.pl.confusion : Predicted against known labels.
+    scllmda.pl.novelty : Novelty by label.
+
     Examples
     --------
     >>> import scllmda as sl

@@ -113,6 +113,11 @@ def count_fragments(
     KeyError
         A MuData without the modality ``mod``.
 
+    See Also
+    --------
+    scllmda.io.read : Reads counts that are there.
+    scllmda.pp.match_peaks : Brings counts on other peaks together, without fragments.
+
     Examples
     --------
     >>> import tempfile

@@ -91,6 +91,11 @@ def match_peaks(
     KeyError
         A MuData without the modality ``mod``.
 
+    See Also
+    --------
+    scllmda.pp.count_fragments : Counts fragments on the reference's peaks instead.
+    scllmda.tl.annotate : Pairs peaks by itself.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd

@@ -91,6 +91,11 @@ def peak_islands(
     KeyError
         A MuData without the modality ``mod``, or an unknown layer.
 
+    See Also
+    --------
+    scllmda.tl.pretrain : Learns from islands without labels.
+    scllmda.tl.gene_activity : Scores genes by their peaks.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd

@@ -98,6 +98,10 @@ def peak_sequences(
     KeyError
         The MuData has no modality ``mod``.
 
+    See Also
+    --------
+    scllmda.tl.embed_peaks : Makes a vector of each sequence.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd

@@ -200,6 +200,14 @@ def annotate(
     OSError
         The reference's file is damaged.
 
+    See Also
+    --------
+    scllmda.get.annotation : The result as a table.
+    scllmda.pl.transfer_umap : The result in a map.
+    scllmda.pl.report : The result as a page.
+    scllmda.tl.graph_da_annotate : The last step alone, in a space of yours.
+    scllmda.get.methods : Lists the methods.
+
     Examples
     --------
     >>> import scllmda as sl

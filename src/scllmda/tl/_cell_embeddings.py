@@ -146,6 +146,12 @@ def cell_embeddings(
     FileNotFoundError
         There are no such weights.
 
+    See Also
+    --------
+    scllmda.tl.map_cells : Places new cells in the same space.
+    scllmda.get.portable_reference : Passes the fit on without counts.
+    scllmda.tl.graph_da_annotate : Carries labels over in the space.
+
     Examples
     --------
     >>> import scllmda as sl

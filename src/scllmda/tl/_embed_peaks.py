@@ -107,6 +107,12 @@ def embed_peaks(
     OSError
         ``cache_dir`` cannot be written to, or is full; then what was finished is in it.
 
+    See Also
+    --------
+    scllmda.pp.peak_sequences : Writes the sequences.
+    scllmda.get.encoders : Lists the encoders.
+    scllmda.tl.cell_embeddings : Uses the vectors as prior.
+
     Examples
     --------
     >>> import anndata as ad

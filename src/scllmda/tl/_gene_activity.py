@@ -103,6 +103,10 @@ def gene_activity(
     KeyError
         A MuData without the modality ``mod``, or an unknown layer.
 
+    See Also
+    --------
+    scllmda.tl.predict_expression : Learns expression from cells of which both were measured.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd, scllmda as sl

@@ -151,6 +151,12 @@ def graph_da_annotate(
     ImportError
         Harmony is not installed (``method="harmony_lr"``).
 
+    See Also
+    --------
+    scllmda.tl.annotate : All steps in one call.
+    scllmda.tl.cell_embeddings : Makes a representation.
+    scllmda.get.methods : Lists the methods.
+
     Examples
     --------
     >>> import anndata as ad

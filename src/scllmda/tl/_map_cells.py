@@ -102,6 +102,11 @@ def map_cells(
     FileNotFoundError
         No such reference or chain file.
 
+    See Also
+    --------
+    scllmda.tl.cell_embeddings : Fits the space.
+    scllmda.tl.annotate : Carries labels over, with ``frozen=True`` in this way.
+
     Examples
     --------
     >>> import scllmda as sl

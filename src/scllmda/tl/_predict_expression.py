@@ -119,6 +119,11 @@ def predict_expression(
     the same ``.uns[key_added]``; the others are left as they are. Genes are named alike in two modalities then, if
     expression was measured too, and mudata says that names are not unique.
 
+    See Also
+    --------
+    scllmda.metrics.expression_report : Compares with observed expression.
+    scllmda.tl.gene_activity : Scores genes by their peaks, without a reference.
+
     Notes
     -----
     Of single cells most of what is measured is chance. Beside correlations with single cells' expression give those of

@@ -110,6 +110,12 @@ def pretrain(
     KeyError
         No such layer, column or modality.
 
+    See Also
+    --------
+    scllmda.pp.peak_islands : Makes what ``"annatac"`` learns from.
+    scllmda.tl.annotate : Begins with the weights.
+    scllmda.pl.training_history : Plots the losses.
+
     Examples
     --------
     >>> import scllmda as sl
