@@ -77,7 +77,7 @@ def behind(
     dots(ax, gaps["value"], gaps.index, methods, kinds, alpha=0.55)
     n_tasks = table.notna().sum(axis=1)
     ax.set_yticks(range(len(methods)), [f"{m} ({n_tasks[m]})" for m in methods], fontsize=8)
-    ax.set_xlabel("macro-F1 below the best of the task; in brackets, how many tasks a method was run on", fontsize=8)
+    ax.set_xlabel("macro-F1 minus the best of the task; in brackets the number of tasks", fontsize=8)
     return finished(docs, name, drawn, "How far each method is below the best of each task")
 
 

@@ -71,7 +71,7 @@ if os.environ.get("READTHEDOCS"):
     }
 # Names of other projects resolve only where their inventories were fetched; our own have to resolve everywhere.
 OTHERS = "anndata|collections|dask|matplotlib|mudata|numpy|os|pandas|pathlib|scanpy|scipy|torch|typing"
-nitpick_ignore_regex = [("py:.*", rf"({OTHERS})\..*")]
+nitpick_ignore_regex = [("py:.*", rf"({OTHERS})\..*|Ellipsis")]
 
 html_theme = "sphinx_book_theme"
 html_title = project
@@ -84,4 +84,6 @@ html_theme_options = {
     "use_repository_button": True,
     "use_issues_button": True,
     "launch_buttons": {},
+    # The sidebar has the search.
+    "navbar_persistent": [],
 }

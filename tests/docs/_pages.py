@@ -143,12 +143,13 @@ class World:
         return [(str(c), int(a), int(b)) for c, a, b in zip(var["chrom"], var["start"], var["end"], strict=True)]
 
     def _write_fragments(self, path: Path) -> None:
-        """Write a fragment for each count, in the middle of its peak."""
+        """Write three fragments for each count, in the middle of its peak: enough for every cell to pass for one."""
         counts, var = self.query_cells.X.tocoo(), self.query_cells.var
         chrom, start = var["chrom"].astype(str).to_numpy(), (var["start"] + var["end"]).to_numpy() // 2
         rows = sorted(
-            (chrom[j], int(start[j]), int(start[j]) + 50, self.query_cells.obs_names[i])
+            (chrom[j], int(start[j]) + shift, int(start[j]) + shift + 50, self.query_cells.obs_names[i])
             for i, j in zip(counts.row, counts.col, strict=True)
+            for shift in range(3)
         )
         with gzip.open(path, "wt") as file:
             file.writelines(f"{c}\t{a}\t{b}\t{cell}\t1\n" for c, a, b, cell in rows)
