@@ -77,7 +77,7 @@ def count_fragments(
         that lies in a peak; ``"paired-insertion"``, the same, but once where both ends lie in the same peak; or
         ``"fragment"``, each fragment that overlaps a peak. Cell Ranger counts insertions, so that they
         compare with its matrices: its sums over 1,000 cells are those of their fragments in 117 of 136 peaks by
-        insertions (in 122 but for one), and in 1 by fragments.
+        insertions (in 122 within one), and in 1 by fragments.
     mod
         Modality that holds the peaks, where ``peaks`` is a MuData.
 
@@ -91,7 +91,7 @@ def count_fragments(
         ``n_fragments``, the number of fragments on the contigs of the peaks, ``frip``, the share of these that overlap
         a peak, and ``sample`` where there are several files.
     `.var` : :class:`pandas.DataFrame`
-        ``chrom``, ``start``, ``end`` (missing where the position of a peak is not known) and ``feature_types``.
+        ``chrom``, ``start``, ``end`` (empty and 0 where the position of a peak is not known) and ``feature_types``.
     `.uns["count_fragments"]` : :class:`dict`
         ``counting``, ``min_fragments``, ``n_left_out`` (barcodes with fewer fragments), ``n_absent`` (given barcodes
         without a fragment, kept with zeros), and ``fraction_in_peaks`` (share of all cells' fragments that overlap a
