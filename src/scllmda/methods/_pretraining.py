@@ -137,6 +137,8 @@ def pretrain(
     """
     import torch
 
+    from ..nn import give_back
+
     state = None if folder is None else TrainingState(folder, config or {})
     with torch.random.fork_rng(), processes(plan.device) as crew:
         if state is not None:
@@ -154,6 +156,7 @@ def pretrain(
             if state is not None and crew.is_first:
                 state.save(network, optimizer, losses)
             crew.wait()
+            give_back()
     network.eval()
     return losses
 
