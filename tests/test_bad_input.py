@@ -85,6 +85,9 @@ SPECIAL: dict[str, list[Any]] = {
     "batch_size": [0, -5, 2.5, "x"],
     "cache_dir": [5],
     "sequence_key": ["nothing", 5],
+    "source": ["nothing", 5, None, "nothing://a/b"],
+    "sha256": ["nothing", 5, ""],
+    "path": ["nothing", 5],
 }
 GENES = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [10**8], "strand": ["+"], "name": ["A"]})
 NAMED = (ValueError, TypeError, KeyError, FileNotFoundError, IsADirectoryError)
@@ -135,6 +138,7 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
         "metrics.expression_report": (sl.metrics.expression_report, {"observed": reference, "predicted": reference}),
         "metrics.expression_by_gene": (sl.metrics.expression_by_gene, {"observed": reference, "predicted": reference}),
         "metrics.annotation_report": (sl.metrics.annotation_report, {"truth": truth, "predicted": truth}),
+        "datasets.fetch": (sl.datasets.fetch, {"source": "https://example.org/cells.h5ad", "sha256": "0" * 64}),
         "datasets.simulate": (sl.datasets.simulate, {}),
     }
 
@@ -192,6 +196,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.predict_expression": ["tl._sources.space_of_two"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
+        "datasets.fetch": ["datasets._fetch._download"],
     }
     for begin in begins.get(name, ()):
         monkeypatch.setattr(f"scllmda.{begin}", work)
