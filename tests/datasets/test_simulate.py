@@ -323,6 +323,10 @@ def test_fragments_are_the_counts(tmp_path: Path, settings: dict[str, Any]) -> N
         (fragments["end"] - fragments["start"]).between(2, 1.5 * query.var["end"].sub(query.var["start"]).max()).all()
     )
     np.testing.assert_array_equal(counted(fragments, query.var, query.obs_names), query.X.toarray())
+    # Background is spread over all cells alike.
+    per_cell = fragments["barcode"].value_counts().reindex(query.obs_names)
+    in_peaks = (query.X.sum(axis=1).A1 / per_cell).to_numpy()
+    assert abs(in_peaks[:30].mean() - in_peaks[30:].mean()) < 0.05
     if settings.get("shared_peaks") == 0:
         # Where only the reference has peaks, cells are as open as their type is there.
         there = counted(fragments, reference.var, query.obs_names)

@@ -66,7 +66,7 @@ def write_fragments(
     # The last eighth of a width before a place is where the edge of its peak may lie; the one before that is in none.
     n_background = round(BACKGROUND * sum(cells.size for *_, cells in parts))
     ends = genome.place_starts[rng.integers(0, genome.place_starts.size, n_background)] - n_ends
-    cells = rng.permutation(np.resize(np.concatenate([cells for *_, cells in parts]), n_background))
+    cells = rng.choice(np.concatenate([cells for *_, cells in parts]), n_background)
     parts.append((ends - rng.integers(n_ends // 2, n_ends, n_background), ends, cells))
 
     start, end, cell = (np.concatenate(column) for column in zip(*parts, strict=True))
