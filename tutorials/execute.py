@@ -1,0 +1,29 @@
+"""Execute notebooks from a clean kernel and keep their outputs: all beside this file, or those that are named."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+SECONDS_PER_CELL = 600
+
+
+def execute(path: Path) -> None:
+    """Execute a notebook and write it back, if no cell raises an error."""
+    notebook = nbformat.read(path, as_version=4)
+    start = time.monotonic()
+    # Times and progress bars are others with each run: left out, so that a difference in git is one of results.
+    client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False, resources={"metadata": {}})
+    client.execute(cwd=str(HERE))
+    nbformat.write(notebook, path)
+    print(f"{path.name}: {time.monotonic() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:] or sorted(HERE.glob("*.ipynb"))):
+        execute(path)
