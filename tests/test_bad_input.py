@@ -43,6 +43,8 @@ SPECIAL: dict[str, list[Any]] = {
     "domain_key": ["nothing", 5],
     "majority_voting": ["nothing", 5],
     "truth": ["nothing", 5],
+    "groupby": ["nothing", 5],
+    "path": ["nothing", "nothing/a.html", "a.png", 5, None],
     "panels": ["nothing", 5, [], ["nothing"], [5]],
     "basis": ["nothing", 5],
     "ax": [5, "nothing", [], np.ones(2)],
@@ -127,6 +129,10 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
         "pl.confusion": (sl.pl.confusion, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.reliability": (sl.pl.reliability, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.novelty": (sl.pl.novelty, {"adata": query, "truth": "cell_type", "return_fig": True}),
+        "pl.class_proportions": (sl.pl.class_proportions, {"adata": query, "reference": reference, "return_fig": True}),
+        "pl.label_flow": (sl.pl.label_flow, {"adata": query, "truth": "cell_type", "return_fig": True}),
+        "pl.training_history": (sl.pl.training_history, {"data": [0.3, 0.2], "return_fig": True}),
+        "pl.report": (sl.pl.report, {"adata": query, "path": "report.html"}),
         "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
         "get.annotation": (sl.get.annotation, {"adata": query}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
@@ -143,8 +149,15 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
     }
 
 
-# The k-mers of a sequence are counted without looking at cells.
-NOT_READ = {("tl.embed_peaks", "layer", "nothing")}
+# The k-mers of a sequence are counted without looking at cells. Losses have no key, and may be of one epoch; without a
+# column the labels are those that were learned from.
+NOT_READ = {
+    ("tl.embed_peaks", "layer", "nothing"),
+    ("pl.training_history", "key", "nothing"),
+    ("pl.training_history", "mod", "5"),
+    ("pl.training_history", "data", "[1]"),
+    ("pl.class_proportions", "labels_key", "None"),
+}
 
 
 def wrong_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
@@ -194,6 +207,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "metrics.expression_report": ["metrics._gene_scores._scores"],
         "metrics.expression_by_gene": ["metrics._gene_scores._scores"],
         "tl.predict_expression": ["tl._sources.space_of_two"],
+        "pl.report": ["pl._report.ReportFigures"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
         "datasets.fetch": ["datasets._fetch._download"],
