@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -16,14 +18,18 @@ SECONDS_PER_CELL = 600
 def execute(path: Path) -> None:
     """Execute a notebook and write it back, if no cell raises an error."""
     notebook = nbformat.read(path, as_version=4)
+    metadata = deepcopy(notebook.metadata)
     start = time.monotonic()
-    # Times and progress bars are others with each run: left out, so that a difference in git is one of results.
-    client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False, resources={"metadata": {}})
-    client.execute(cwd=str(HERE))
+    # Times and the version of Python are left out, so that a difference between two runs is one of results.
+    client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False)
+    client.execute(cwd=str(path.parent))
+    notebook.metadata = metadata
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.monotonic() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
+    # Progress bars of notebooks need ipywidgets, and are no result.
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
     for path in map(Path, sys.argv[1:] or sorted(HERE.glob("*.ipynb"))):
         execute(path)

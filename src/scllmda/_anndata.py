@@ -12,15 +12,13 @@ import pandas as pd
 from anndata import AnnData
 
 from . import _logging as logg
-from ._files import load
+from ._files import PEAKS, load
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from mudata import MuData
 
-PEAKS = "Peaks"
-"""Feature type of peaks, as Cell Ranger writes it."""
 NO_PEAKS = ("Gene Expression", "Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture")
 """Cell Ranger's types of other features."""
 

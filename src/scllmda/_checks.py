@@ -46,7 +46,7 @@ _NAMES = {
     _SEVERAL: "n_folds",
     _ABOVE_0: "size C C_pooled lr lr_decay cell_lr adversary_lr mmd_lr large_shift",
     _FROM_0: "rng prior enough theta domain_weight max_rate adversary_weight adversary_weight_decay mmd_weight "
-    "mmd_weight_decay n_propagations upstream",
+    "mmd_weight_decay n_propagations upstream min_fragments",
     _SHARE: "max_false_rejection min_probability min_overlap restart rare alone worth balance balance_pooled "
     "shift_quantile max_depth_correlation min_open mask_share replace_share",
     _BELOW_1: "held_out dropout cell_dropout adversary_momentum warmup",

@@ -5,12 +5,16 @@ Reading, checking paths and writing live here; what the slots of an object mean 
 
 from __future__ import annotations
 
+from ._cell_ranger import PEAKS
 from ._load import load, require_readable
 from ._paths import naming, require_apart, require_file, require_folder, require_output
+from ._reading import damage_named
 from ._write import write
 from ._written_aside import written_aside
 
 __all__ = [
+    "PEAKS",
+    "damage_named",
     "load",
     "naming",
     "require_apart",

@@ -38,10 +38,7 @@ def require_hdf5(path: Path) -> str:
     with damage_named(path), h5py.File(path, "r") as file:
         kind = kind_of(file)
         names = sorted(file)
-        is_matrix = "matrix/barcodes" in file
         missing = _missing_filters(file)
-    if is_matrix:
-        raise ValueError(about_cell_ranger(path, path))
     if kind is None:
         msg = f"{str(path)!r} holds neither an AnnData nor a MuData; expected one of them. Found the entries {names}."
         raise ValueError(msg)
@@ -52,15 +49,6 @@ def require_hdf5(path: Path) -> str:
     if missing:
         _require_filters(path, missing)
     return kind
-
-
-def about_cell_ranger(path: Path, matrix: Path) -> str:
-    return (
-        f"{str(path)!r} holds a matrix of Cell Ranger; expected an AnnData or a MuData. Read it with adata = "
-        f"scanpy.read_10x_h5({str(matrix)!r}, gex_only=False), keep its peaks with adata = "
-        "adata[:, adata.var['feature_types'] == 'Peaks'].copy(), and pass adata, or the file that "
-        f"adata.write_h5ad({matrix.with_suffix('.h5ad').name!r}) writes."
-    )
 
 
 def _missing_filters(file: h5py.File) -> set[int]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from ._hdf5 import SUFFIXES, about_cell_ranger, read_hdf5, require_hdf5, require_unpacked
+from .. import _logging as logg
+from ._cell_ranger import find_matrix, kind_of_matrix, read_matrix
+from ._hdf5 import SUFFIXES, read_hdf5, require_hdf5, require_unpacked
 from ._paths import require_there
 from ._reading import damage_named, unless_replaced
 from ._stores import read_store, require_store
@@ -17,9 +19,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+_FORMATS = ".h5ad, .h5mu, .zarr, or an .h5 or folder of Cell Ranger"
+_IS_TEXT = {".tsv", ".bed", ".txt"}
+"""Suffixes of tables, which fragments come in."""
+
 
 def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
-    """Return an object as it is, or read it from a ``.h5ad``, ``.h5mu`` or ``.zarr`` path.
+    """Return an object as it is, or read it from a path.
+
+    Read are ``.h5ad``, ``.h5mu`` and ``.zarr``; and of Cell Ranger ATAC and ARC a matrix (``.h5``, or the folder of
+    ``matrix.mtx``) or the folder of a run, of which the matrix of called cells is taken.
 
     Raises
     ------
@@ -36,20 +45,35 @@ def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
         return data
     path = Path(data).expanduser()
     holds = require_readable(path)
+    matrix = None if path.suffix == ".zarr" else find_matrix(path)
+    if matrix is not None:
+        with damage_named(matrix, of_anndata=False):
+            read = read_matrix(matrix, holds)
+        if matrix != path:
+            logg.result(f"{str(path)!r} is a run of Cell Ranger: read {matrix.name!r}, the called cells.")
+        return read
     with damage_named(path):
         return unless_replaced(path, read_store if path.suffix == ".zarr" else read_hdf5, holds)
 
 
 def require_readable(path: Path) -> str:
     """Return whether a path holds an "AnnData" or a "MuData"; raise as :func:`load` does if it holds neither."""
-    require_there(path, "the path of a .h5ad, .h5mu or .zarr")
+    require_there(path, f"the path of a {_FORMATS}")
     if path.suffix == ".zarr":
         return require_store(path)
+    matrix = find_matrix(path)
+    if matrix is not None:
+        with damage_named(matrix, of_anndata=False):
+            return kind_of_matrix(matrix)
     if path.is_file() and (path.suffix in SUFFIXES or h5py.is_hdf5(path)):
         return require_hdf5(path)
-    if path.is_dir() and any(path.glob("matrix.mtx*")):
-        raise ValueError(about_cell_ranger(path, path.with_name(f"{path.name}.h5")))
+    if path.is_file() and _IS_TEXT & set(path.suffixes):
+        msg = (
+            f"{str(path)!r} looks like a table, or fragments; expected a {_FORMATS}. Count fragments in the "
+            f"peaks of the reference: scllmda.pp.count_fragments({str(path)!r}, reference)"
+        )
+        raise ValueError(msg)
     require_unpacked(path)
     found = f"{'folder ' if path.is_dir() else ''}{str(path)!r}"
-    msg = f"Cannot tell the format of {found}; expected a .h5ad, .h5mu or .zarr. Rename it, or pass the object."
+    msg = f"Cannot tell the format of {found}; expected a {_FORMATS}. Rename it, or pass the object."
     raise ValueError(msg)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Name the file in whatever the libraries below raise at one that is damaged."""
+def damage_named(path: Path, *, of_anndata: bool = True) -> Iterator[None]:
+    """Name the file, one that anndata writes or another, in whatever the libraries below raise at a damaged one."""
     try:
         yield
     except MemoryError:
@@ -26,10 +26,14 @@ def damage_named(path: Path) -> Iterator[None]:
     except Exception as error:
         where = "; ".join(getattr(error, "__notes__", ()))
         found = " ".join(f"{type(error).__name__}: {error} {where}".split())
-        msg = (
-            f"Cannot read {str(path)!r} ({found}); expected a whole file that anndata {version('anndata')} can read. "
-            "It is damaged, incomplete or written by a newer version: copy it again, or pip install --upgrade anndata"
-        )
+        msg = f"Cannot read {str(path)!r} ({found}); expected a whole file"
+        if of_anndata:
+            msg += (
+                f" that anndata {version('anndata')} can read. It is damaged, incomplete or written by a newer "
+                "version: copy it again, or pip install --upgrade anndata"
+            )
+        else:
+            msg += ". It is damaged, incomplete or of another kind: copy it again."
         raise OSError(msg) from error
 
 

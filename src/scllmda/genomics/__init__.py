@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._builds import build_of_lengths, known_build
 from ._fasta import fetch_sequences
 from ._fasta_file import fasta_of
+from ._gene_table import read_gene_table
 from ._genes import GenePeaks, Genes, gene_peaks, read_genes
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
 from ._islands import Islands, island_values, islands, require_same_genome
@@ -41,6 +42,7 @@ __all__ = [
     "overlapping_pairs",
     "peak_positions",
     "read_chains",
+    "read_gene_table",
     "read_genes",
     "read_tss",
     "require_positions",

@@ -6,8 +6,9 @@ No model and no algorithm of its own.
 
 from __future__ import annotations
 
+from ._count_fragments import count_fragments
 from ._match_peaks import match_peaks
 from ._peak_islands import peak_islands
 from ._peak_sequences import peak_sequences
 
-__all__ = ["match_peaks", "peak_islands", "peak_sequences"]
+__all__ = ["count_fragments", "match_peaks", "peak_islands", "peak_sequences"]
