@@ -58,4 +58,4 @@ build: $(VENV)/dev.stamp  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build
 
 clean:  ## Remove the environment and everything built
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated docs/tutorials

@@ -167,13 +167,16 @@ def calls(
 
 
 # The k-mers of a sequence are counted without looking at cells. Losses have no key, and may be of one epoch; without a
-# column the labels are those that were learned from.
+# column the labels are those that were learned from. What is at no path is downloaded, fragments may be written or not.
 NOT_READ = {
     ("tl.embed_peaks", "layer", "nothing"),
     ("pl.training_history", "key", "nothing"),
     ("pl.training_history", "mod", "5"),
     ("pl.training_history", "data", "[1]"),
     ("pl.class_proportions", "labels_key", "None"),
+    ("datasets.fetch", "path", "None"),
+    ("datasets.simulate", "fragments", "None"),
+    ("datasets.simulate", "fragments", "nothing.tsv"),
 }
 
 

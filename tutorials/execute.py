@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 SECONDS_PER_CELL = 600
+NO_RESULTS = ("IProgress not found", "`__version__` is deprecated", "Transforming to str index")
+"""Beginnings of warnings that other packages (tqdm, muon, SnapATAC2) give about each other."""
 
 
 def execute(path: Path) -> None:
@@ -29,7 +31,6 @@ def execute(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Progress bars of notebooks need ipywidgets, and are no result.
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+    os.environ["PYTHONWARNINGS"] = ",".join(f"ignore:{message}" for message in NO_RESULTS)
     for path in map(Path, sys.argv[1:] or sorted(HERE.glob("*.ipynb"))):
         execute(path)

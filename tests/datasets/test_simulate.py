@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 
 from scllmda.datasets import simulate
-from scllmda.pp import peak_sequences
+from scllmda.pp import count_fragments, peak_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -348,3 +348,10 @@ def test_fragments_are_the_same_each_time(tmp_path: Path) -> None:
 def test_fragments_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere.*of fragments"):
         simulate(fragments=tmp_path / "nowhere" / "fragments.tsv.gz")
+
+
+def test_snapatac2_counts_the_fragments_alike(tmp_path: Path) -> None:
+    pytest.importorskip("snapatac2")
+    query = simulate(**SMALL, fragments=tmp_path / "fragments.tsv.gz")[1]
+    found = count_fragments(tmp_path / "fragments.tsv.gz", query, barcodes=query.obs_names)
+    np.testing.assert_array_equal(found.X.toarray(), query.X.toarray())
