@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test lint format typecheck docs build clean
+.PHONY: help install demo test lint format typecheck docs tutorials build clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,8 +51,11 @@ typecheck: $(VENV)/dev.stamp  ## Check the types
 docs: $(VENV)/doc.stamp  ## Build the documentation into docs/_build/html, warnings are errors
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
+tutorials: $(VENV)/dev.stamp  ## Run the notebooks in tutorials/ from clean kernels and keep their outputs (minutes)
+	$(BIN)/python tutorials/execute.py
+
 build: $(VENV)/dev.stamp  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build
 
 clean:  ## Remove the environment and everything built
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated docs/tutorials

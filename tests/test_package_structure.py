@@ -24,6 +24,7 @@ SOURCE = ROOT / "src" / "scllmda"
 PUBLIC = {"datasets", "get", "io", "metrics", "pl", "pp", "tl"}
 PRIVATE = {
     "_anndata",
+    "_cautions",
     "_checks",
     "_counts",
     "_files",
@@ -52,6 +53,7 @@ MAY_IMPORT = {
     **{room: {"_keys", "_logging"} for room in ARRAYS},
     "_anndata": {"_files", "_keys", "_logging"},
     "_files": {"_logging"},
+    "_cautions": set(),
     "_checks": set(),
     "_counts": {"_logging"},
     "_genome_notes": {"_logging", "genomics"},

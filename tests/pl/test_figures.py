@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+import scanpy as sc
 from anndata import AnnData
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -21,13 +23,20 @@ from scllmda.pl import _joint_map
 mpl.use("Agg")
 
 FIGURES: dict[str, tuple[Callable[..., Any], dict[str, Any], int]] = {
-    "transfer_umap": (sl.pl.transfer_umap, {}, 6),
-    "confusion": (sl.pl.confusion, {}, 1),
-    "reliability": (sl.pl.reliability, {}, 2),
-    "novelty": (sl.pl.novelty, {}, 1),
+    "transfer_umap": (sl.pl.transfer_umap, {"truth": "cell_type"}, 6),
+    "confusion": (sl.pl.confusion, {"truth": "cell_type"}, 1),
+    "reliability": (sl.pl.reliability, {"truth": "cell_type"}, 2),
+    "novelty": (sl.pl.novelty, {"truth": "cell_type"}, 1),
+    "class_proportions": (sl.pl.class_proportions, {"groupby": "batch"}, 1),
+    "label_flow": (sl.pl.label_flow, {"truth": "cell_type"}, 1),
+    "training_history": (sl.pl.training_history, {"key": "trained"}, 2),
 }
 """With options and the number of panels."""
-ONE_PANEL = {**FIGURES, "transfer_umap": (sl.pl.transfer_umap, {"panels": "true labels"}, 1)}
+ONE_PANEL = {
+    **FIGURES,
+    "transfer_umap": (sl.pl.transfer_umap, {"truth": "cell_type", "panels": "true labels"}, 1),
+    "training_history": (sl.pl.training_history, {"key": "trained", "panels": "loss"}, 1),
+}
 
 each = pytest.mark.parametrize("name", list(FIGURES))
 
@@ -35,7 +44,9 @@ each = pytest.mark.parametrize("name", list(FIGURES))
 @pytest.fixture(scope="module")
 def query() -> AnnData:
     reference, query = pair()
-    return annotated(query, reference)
+    found = annotated(query, reference)
+    found.uns["trained"] = {"history": {"loss": [3.0, 2.0, 1.5], "held_out_accuracy": [0.1, 0.6, 0.5], "best_epoch": 2}}
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +66,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 def draw(name: str, query: AnnData, figures: Any = FIGURES, **more: Any) -> Any:
     plot, options, _ = figures[name]
-    return plot(query, truth="cell_type", **options, **more)
+    return plot(query, **options, **more)
 
 
 @each
@@ -146,7 +157,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a color": ({"palette": ["red", "redd", "b", "k"]}, ValueError, "Found 'redd' in palette="),
     "axes": ({"ax": 5}, TypeError, r"Found ax=5 \(int\); expected axes of matplotlib"),
     "truth": ({"truth": "absent"}, KeyError, r"Did not find .obs\['absent'\]"),
-    "key": ({"key": "absent"}, KeyError, r"Run sl\.tl\.annotate first"),
+    "key": ({"key": "absent"}, KeyError, r"Run sl\.tl\.annotate first|Did not find \.uns\['absent'\]\['history'\]"),
 }
 
 
@@ -158,8 +169,10 @@ def test_wrong(name: str, what: str, query: AnnData, monkeypatch: pytest.MonkeyP
     query.uns["scllmda"].pop("umap", None)
     options, error, message = WRONG[what]
     plot, always, _ = ONE_PANEL[name]
+    if not set(options) <= set(signature(plot).parameters):
+        pytest.skip("has no such parameter")
     with pytest.raises(error, match=message):
-        plot(query, **{"truth": "cell_type", **always, **options})
+        plot(query, **{**always, **options})
     assert plt.get_fignums() == []
 
 
@@ -178,6 +191,22 @@ def test_reads_on_dark(name: str, query: AnnData) -> None:
         found = [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
         assert {text.get_color() for text in found if text.get_text()} <= {"white"}
         assert not any(np.allclose(line_color(line), 0) for line in ax.lines), "no black line on black"
+
+
+@each
+def test_style_of_the_user_changes_nothing_but_style(name: str, query: AnnData) -> None:
+    def texts(figure: Figure) -> set[str]:
+        figure.draw_without_rendering()
+        return {text.get_text() for text in figure.findobj(mpl.text.Text)}
+
+    plain = draw(name, query, return_fig=True)
+    with plt.rc_context():
+        sc.set_figure_params(vector_friendly=False, transparent=True, fontsize=8)
+        plt.rcParams.update({"axes.grid": True, "font.family": "serif", "image.cmap": "Reds"})
+        styled = draw(name, query, return_fig=True)
+        # Ticks follow the size of letters.
+        assert {text for text in texts(plain) if text.isalpha()} <= texts(styled)
+    assert len(styled.axes) == len(plain.axes)
 
 
 def line_color(line: Any) -> tuple[float, float, float]:

@@ -6,9 +6,22 @@ colors, legends, the map of reference and query. No computation of results.
 
 from __future__ import annotations
 
+from ._class_proportions import class_proportions
 from ._confusion import confusion
+from ._label_flow import label_flow
 from ._novelty import novelty
 from ._reliability import reliability
+from ._report import report
+from ._training_history import training_history
 from ._transfer_umap import transfer_umap
 
-__all__ = ["confusion", "novelty", "reliability", "transfer_umap"]
+__all__ = [
+    "class_proportions",
+    "confusion",
+    "label_flow",
+    "novelty",
+    "reliability",
+    "report",
+    "training_history",
+    "transfer_umap",
+]

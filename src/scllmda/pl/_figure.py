@@ -8,7 +8,8 @@ pyplot only in the last case, and only if it was not saved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,47 @@ def require_axes(ax: Axes | None, axes: Sequence[Axes] | None, panels: Sequence[
         msg = f"Found {len(found)} axes in {name}= for {len(panels)} panels: {', '.join(panels)}; expected as many."
         raise ValueError(msg)
     return found
+
+
+def chosen_panels(panels: Sequence[str] | str | None, known: Iterable[str]) -> list[str]:
+    """Return the names of the panels to draw, all that are known if None.
+
+    Raises
+    ------
+    ValueError
+        None, or an unknown one, is asked for.
+    """
+    known = list(known)
+    if panels is None:
+        return known
+    names = [panels] if isinstance(panels, str) else list(panels)
+    if not names or (unknown := [name for name in names if name not in known]):
+        msg = f"Found panels={panels!r}; expected some of {known}."
+        if names and (close := get_close_matches(str(unknown[0]), known, n=1)):
+            msg += f" Did you mean {close[0]!r}?"
+        raise ValueError(msg)
+    return names
+
+
+def panel_titles(title: str | Sequence[str] | None, names: list[str], *, is_own: bool) -> tuple[str | None, list[str]]:
+    """Return the heading over all panels, and the title of each.
+
+    Raises
+    ------
+    ValueError
+        There are not as many titles as panels, or a heading over axes that were given.
+    """
+    if title is None:
+        return None, names
+    if isinstance(title, str):
+        if len(names) > 1 and not is_own:
+            msg = f"Found title={title!r} for {len(names)} panels in given axes; expected a list with a title of each."
+            raise ValueError(msg)
+        return (None, [title]) if len(names) == 1 else (title, names)
+    if len(title) != len(names):
+        msg = f"Found {len(title)} titles in title= for {len(names)} panels: {', '.join(names)}; expected as many."
+        raise ValueError(msg)
+    return None, list(title)
 
 
 def require_save(save: str | PathLike[str] | None) -> Path | None:

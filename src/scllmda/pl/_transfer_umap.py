@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from ..get import annotation
 from . import _legend
 from ._both_domains import both_domains, on_basis
 from ._colors import as_color, colors_in_objects, faint, label_colors
-from ._figure import hand_over, require_axes, require_save
+from ._figure import chosen_panels, hand_over, panel_titles, require_axes, require_save
 from ._joint_map import joint_map
 from ._map_panels import bare, draw_labels, draw_shares
 
@@ -146,7 +145,7 @@ def transfer_umap(
     cells = both_domains(adata, atac, key, truth, labels)
     names = _panels(panels, truth, basis, has_reference=bool((cells["domain"] == "reference").any()))
     given = require_axes(ax, axes, names)
-    heading, titles = _titles(title, names, is_own=given is None)
+    heading, titles = panel_titles(title, names, is_own=given is None)
     path = require_save(save)
     of_labels = cells[[PANELS[name] for name in names if name in _OF_LABELS]]
     classes = [str(label) for label in atac.uns[key]["classes"]]
@@ -192,31 +191,11 @@ def _panels(
         absent["true labels"] = "truth= a column with known labels of query cells"
     if panels is None:
         return [name for name in PANELS if name not in absent]
-    names = [panels] if isinstance(panels, str) else list(panels)
-    if not names or (unknown := [name for name in names if name not in PANELS]):
-        msg = f"Found panels={panels!r}; expected some of {list(PANELS)}."
-        if names and (close := get_close_matches(unknown[0], PANELS, n=1)):
-            msg += f" Did you mean {close[0]!r}?"
-        raise ValueError(msg)
+    names = chosen_panels(panels, PANELS)
     if nothing := [name for name in names if name in absent]:
         msg = f"There is nothing to show in the panel {nothing[0]!r}. Pass {absent[nothing[0]]}."
         raise ValueError(msg)
     return names
-
-
-def _titles(title: str | Sequence[str] | None, names: list[str], *, is_own: bool) -> tuple[str | None, list[str]]:
-    """Return the heading over all panels, and the title of each."""
-    if title is None:
-        return None, names
-    if isinstance(title, str):
-        if len(names) > 1 and not is_own:
-            msg = f"Found title={title!r} for {len(names)} panels in given axes; expected a list with a title of each."
-            raise ValueError(msg)
-        return (None, [title]) if len(names) == 1 else (title, names)
-    if len(title) != len(names):
-        msg = f"Found {len(title)} titles in title= for {len(names)} panels: {', '.join(names)}; expected as many."
-        raise ValueError(msg)
-    return None, list(title)
 
 
 def _of_domains(palette: Palette | None, classes: Sequence[str]) -> dict[str, str]:

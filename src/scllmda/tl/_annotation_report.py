@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .. import _cautions
 from .. import _logging as logg
 from .._keys import UNASSIGNED
 from ..methods import Annotation
 from ._choices import Choices
 
-FEW_PEAKS = 0.2
-"""Share of its peaks that query and reference have in common, below which (on both sides) the user is warned. From
-donor to donor of bone marrow, .69, .77 and .81 of the cells got the right coarse type where 10, 33 and 67 % of the
-peaks were shared, and .87 with all peaks (and all cells of the reference)."""
 CONTRADICTED = 0.25
 """A reference cell is named as contradicted if its label has less than this share of the probability of its likeliest
 label, as predicted from the rest of the reference. Where a fifth of the labels of bone marrow were made wrong, .85 to
@@ -97,12 +94,10 @@ def report(
         *_sequence(coverage),
     ]
     logg.result("; ".join(parts))
-    if n_contradicted:
-        logg.info(
-            f"    {n_contradicted} reference cells have a label that the other reference cells contradict; their names "
-            f"are in .uns[{key!r}]['reference']['contradicted']"
-        )
-    _warn_of_few_peaks(coverage)
+    if said := _cautions.of_contradicted(n_contradicted, key):
+        logg.info(f"    {said}")
+    if said := _cautions.of_few_peaks(coverage):
+        logg.warning(said)
     if has_sequence and coverage.get("sequence") == "none":
         mend = (
             "their embeddings do not tell the peaks apart. Embed the peaks of both objects by an encoder that does: "
@@ -129,19 +124,9 @@ def warn_of_shift(shift: float | None, n_query: int, choices: Choices) -> None:
     choices
         Whether novel cells were to be rejected, and above which shift a warning is given.
     """
-    key, rejects = choices.key_added, choices.max_false_rejection is not None
-    if rejects and shift is None:
-        logg.warning(
-            f"No cell was rejected as novel: among {n_query} query cells no type has enough to tell how far the "
-            f"query lies from the reference. Look at novelty yourself: sl.get.annotation(adata, {key!r})['novelty']."
-        )
-    elif shift is not None and shift > choices.novelty.large_shift:
-        logg.warning(
-            f"Most predicted types lie {shift:.1f} times as far from the reference's cells as those from "
-            "one another. Either the platforms differ much, or the query has none of the reference's types: novelty "
-            "does not count what all have in common, and cannot tell the two apart. Look at "
-            f"sl.pl.transfer_umap(adata, key={key!r}) and at marker peaks."
-        )
+    rejects, large = choices.max_false_rejection is not None, choices.novelty.large_shift
+    if said := _cautions.of_shift(shift, n_query, key=choices.key_added, rejects=rejects, large_shift=large):
+        logg.warning(said)
 
 
 def _peaks(coverage: Mapping[str, Any]) -> list[str]:
@@ -166,18 +151,3 @@ def _sequence(coverage: Mapping[str, Any]) -> list[str]:
     if coverage["sequence"] == "none":
         return ["no sequence"]
     return [f"sequence of {coverage.get('sequence_side', 'both')}: {coverage['sequence']}"]
-
-
-def _warn_of_few_peaks(coverage: Mapping[str, Any]) -> None:
-    """Warn where reference and query have little in common to be compared by."""
-    if "n_query" not in coverage or coverage.get("n_own"):
-        return
-    n_query, n_matched = coverage["n_query"], coverage["n_matched_query"]
-    of_query, of_reference = n_matched / max(n_query, 1), coverage["n_matched_reference"] / coverage["n_reference"]
-    if max(of_query, of_reference) < FEW_PEAKS:
-        logg.warning(
-            f"The query shares {n_matched:,} of its {n_query:,} peaks with the reference ({of_query:.1%}, and "
-            f"{of_reference:.1%} of the reference's): labels rest on few counts per cell, and on which cells of the "
-            "query are alike. Where there are fragments of the query, count them on the reference's peaks instead, "
-            "e.g. by snapatac2.pp.make_peak_matrix(query, use_rep=reference.var_names)."
-        )
