@@ -105,8 +105,6 @@ def fit_best(
     """
     import torch
 
-    from ..nn import give_back
-
     optimizer = torch.optim.Adam(network.parameters(), lr=fitting.lr)
     passes = max(1, round(fitting.min_steps * fitting.batch_size / len(learned)))
     steps = passes * -(-len(learned) // fitting.batch_size)
@@ -134,7 +132,6 @@ def fit_best(
                 best, best_epoch = now, epoch + 1
                 kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
             scores.append(now[0])
-            give_back()
             bar.set_postfix(loss=f"{losses[-1]:.4f}", held_out=f"{now[0]:.3f}", refresh=False)
             if waited >= fitting.patience:
                 break

@@ -137,8 +137,6 @@ def pretrain(
     """
     import torch
 
-    from ..nn import give_back
-
     state = None if folder is None else TrainingState(folder, config or {})
     with torch.random.fork_rng(), processes(plan.device) as crew:
         if state is not None:
@@ -156,7 +154,6 @@ def pretrain(
             if state is not None and crew.is_first:
                 state.save(network, optimizer, losses)
             crew.wait()
-            give_back()
     network.eval()
     return losses
 

@@ -11,7 +11,6 @@ from ._attention import MultiHeadAttention
 from ._cell_network import CellNetwork, CellNetworkRecipe, train_cell_network
 from ._device import pick_device
 from ._domain_adaptation import Domain, descend, read_out, reverse_gradient
-from ._freed_memory import give_back
 from ._linformer import LinformerAttention
 from ._mosaic_bert import MosaicBert
 from ._nucleotide_transformer import NucleotideTransformer
@@ -32,7 +31,6 @@ __all__ = [
     "SequenceCnn",
     "TransformerLayer",
     "descend",
-    "give_back",
     "pick_device",
     "predict_sequence_cnn",
     "read_out",
