@@ -57,6 +57,7 @@ def report(
     key: str = "scllmda",
     reference: AnnData | MuData | None = None,
     truth: str | None = None,
+    basis: str | None = None,
     mod: str = "atac",
 ) -> Path:
     """Write one page on an annotation, to look at and to hand on: an HTML file that needs nothing beside it.
@@ -78,6 +79,8 @@ def report(
         shown either way, from ``.uns[key]["reference"]``.
     truth
         Column of ``.obs`` with known labels of query cells: adds how well they were predicted.
+    basis
+        Map to show instead of a UMAP, a key of ``.obsm``, as in :func:`scllmda.pl.transfer_umap`.
     mod
         Modality of a MuData that holds the peaks.
 
@@ -88,7 +91,7 @@ def report(
     Raises
     ------
     KeyError
-        There is no such annotation, or no column ``truth``.
+        There is no such annotation, no column ``truth``, or no such ``basis``.
     ValueError
         No query cell has a label in ``truth``, or the name does not end in ``.html``.
     OSError
@@ -109,7 +112,7 @@ def report(
     numbers = ReportNumbers.of(adata, atac, key, truth)
     start = logg.info("writing a report")
     with page_style():
-        figures = ReportFigures(adata, atac, key, reference, of_reference, truth, mod)
+        figures = ReportFigures(adata, atac, key, reference, of_reference, truth, basis, mod)
         text = _page(numbers, figures, truth)
     with written_aside(file) as aside:
         aside.write_text(text, encoding="utf-8")

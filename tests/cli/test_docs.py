@@ -1,0 +1,98 @@
+"""Every command of docs/cli.md prints what the page says."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import anndata as ad
+import pytest
+from scanpy import settings
+
+from scllmda.cli import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+NEEDS_REAL_CELLS = re.compile(r"\b(pbmc|marrow)\.")
+"""Commands on files that are not made by the demo."""
+
+
+def sessions(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the commands of all console blocks in order, each with what it prints."""
+    for block in re.findall(r"^```console\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, printed = re.sub(r"\\\n\s*", "", part).partition("\n")
+            yield command, printed
+
+
+def run(command: str, status: int) -> tuple[str, int]:
+    """Return what a command prints on a terminal, both streams, and its exit status."""
+    if command == "echo $?":
+        return f"{status}\n", 0
+    if not command.startswith("scllmda ") or "|" in command:
+        shell = f'scllmda() {{ "{sys.executable}" -m scllmda.cli "$@"; }}; {command}'
+        done = subprocess.run(["bash", "-c", shell], check=True, capture_output=True, text=True)
+        return done.stdout + done.stderr, done.returncode
+    terminal, before = io.StringIO(), settings.logfile
+    settings.logfile = terminal
+    try:
+        with redirect_stdout(terminal), redirect_stderr(terminal):
+            status = main(shlex.split(command)[1:])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    finally:
+        settings.logfile = before
+    return terminal.getvalue(), status
+
+
+def assert_alike(printed: str, expected: str) -> None:
+    """Assert that two texts are the same but for seconds, blanks of columns, and last digits of other processors."""
+    words, others = (re.sub(r"\(\d+:\d\d:\d\d\)", "(seconds)", text).split() for text in (printed, expected))
+    assert len(words) == len(others), printed
+    number = re.compile(r"-?\d[\d,]*(\.\d+)?")
+    for word, other in zip(words, others, strict=True):
+        assert number.sub("0", word) == number.sub("0", other), printed
+        found, wanted = ([float(m[0].replace(",", "")) for m in number.finditer(text)] for text in (word, other))
+        assert found == pytest.approx(wanted, rel=0.05, abs=0.03), printed
+
+
+@pytest.fixture
+def folder(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(settings, "verbosity", settings.verbosity)
+    return tmp_path
+
+
+def test_on_simulated_cells(folder: Path) -> None:
+    status, n = 0, 0
+    for command, expected in sessions(PAGE.read_text()):
+        if NEEDS_REAL_CELLS.search(command):
+            continue
+        printed, status = run(command, status)
+        assert_alike(printed, expected)
+        n += 1
+    assert n > 10
+
+
+def test_on_real_cells(folder: Path, shared_data: Path) -> None:
+    bring_real_cells(folder, shared_data)
+    n = 0
+    for command, expected in sessions(PAGE.read_text()):
+        if NEEDS_REAL_CELLS.search(command):
+            assert_alike(run(command, 0)[0], expected)
+            n += 1
+    assert n > 1
+
+
+def bring_real_cells(folder: Path, shared_data: Path) -> None:
+    """Put fragments of blood cells, and a fifth of one donor's bone marrow, where the page has them."""
+    fragments = shared_data / "fragments" / "archr_pbsmall_hg19_labelled.fragments.tsv.gz"
+    (folder / "pbmc.fragments.tsv.gz").symlink_to(fragments)
+    marrow = ad.read_h5ad(shared_data / "granja2019_bmmc_10x_hg19.h5ad")
+    marrow[marrow.obs["batch"] == "BMMC_D5T1"][::2].copy().write_h5ad(folder / "marrow.h5ad")
