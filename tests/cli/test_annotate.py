@@ -273,9 +273,8 @@ def test_json_is_all_of_stdout(files: Path, tmp_path: Path, json_of: Callable[..
 
 
 def test_one_object(files: Path, tmp_path: Path, json_of: Callable[..., Any]) -> None:
-    both = ad.concat(
-        [ad.read_h5ad(files / f"{name}.h5ad") for name in ("reference", "query")], join="outer", index_unique="-"
-    )
+    sides = [ad.read_h5ad(files / f"{name}.h5ad") for name in ("reference", "query")]
+    both = ad.concat(sides, join="outer", index_unique="-")
     is_query = np.arange(230) >= 150
     both.obs["cell_type"] = both.obs["cell_type"].astype(str).where(~is_query, "unknown")
     both.write_h5ad(tmp_path / "both.h5ad")
