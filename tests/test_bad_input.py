@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -72,6 +73,11 @@ SPECIAL: dict[str, list[Any]] = {
     "chain": ["nothing.chain", 5],
     "tss": ["nothing.bed", 5],
     "genes": ["nothing.bed", 5, None],
+    "path": OBJECTS,
+    "fragments": [5, None, "nothing.tsv", [], [5], {}, {"a": 5}],
+    "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
+    "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
+    "counting": ["nothing", 5, None],
     "observed": [5, None, "nothing", [1], np.ones((2, 2))],
     "predicted": [5, None, "nothing", [1]],
     "labels": ["nothing", 5, ["a"], b"a", float("nan"), {}],
@@ -105,7 +111,18 @@ def objects() -> dict[str, ad.AnnData]:
     return {"reference": reference, "query": query, "joined": joined, "islands": islands}
 
 
-def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+@pytest.fixture(scope="module")
+def files(objects: dict[str, ad.AnnData], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return an object and fragments on disk."""
+    folder = tmp_path_factory.mktemp("files")
+    objects["query"].write_h5ad(folder / "query.h5ad")
+    (folder / "fragments.tsv").write_text(objects["query"].var_names[0].replace(":", "\t").replace("-", "\t") + "\tA\n")
+    return {"query": folder / "query.h5ad", "fragments": folder / "fragments.tsv"}
+
+
+def calls(
+    objects: dict[str, ad.AnnData], files: dict[str, Path]
+) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     """Return each public function with arguments that would do."""
     reference, query, joined = objects["reference"], objects["query"], objects["joined"]
     truth = ["A", "B"]
@@ -120,6 +137,8 @@ def calls(objects: dict[str, ad.AnnData]) -> dict[str, tuple[Callable[..., Any],
             sl.tl.predict_expression,
             {"adata": query, "reference": paired(reference), "min_overlap": 0.5, "encoder": "kmer"},
         ),
+        "io.read": (sl.io.read, {"path": files["query"]}),
+        "pp.count_fragments": (sl.pp.count_fragments, {"fragments": files["fragments"], "peaks": query}),
         "pp.match_peaks": (sl.pp.match_peaks, {"query": query, "reference": reference}),
         "pp.peak_islands": (sl.pp.peak_islands, {"adata": query}),
         "pp.peak_sequences": (sl.pp.peak_sequences, {"adata": query, "genome": "nothing.fa"}),
@@ -176,7 +195,7 @@ def _is_out_of_range(name: str, value: Any) -> bool:
 
 NAMES = [
     f"{room.__name__.removeprefix('scllmda.')}.{name}"
-    for room in (sl.tl, sl.pp, sl.pl, sl.get, sl.metrics, sl.datasets)
+    for room in (sl.io, sl.tl, sl.pp, sl.pl, sl.get, sl.metrics, sl.datasets)
     for name in room.__all__
     if inspect.signature(getattr(room, name)).parameters
 ]
@@ -184,7 +203,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_values_are_named_and_nothing_is_changed(
-    name: str, objects: dict[str, ad.AnnData], monkeypatch: pytest.MonkeyPatch
+    name: str, objects: dict[str, ad.AnnData], files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever gets here has begun to work.
     def work(*_: Any, **__: Any) -> Any:
@@ -204,12 +223,13 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "metrics.expression_by_gene": ["metrics._gene_scores._scores"],
         "tl.predict_expression": ["tl._sources.space_of_two"],
         "pl.report": ["pl._report.ReportFigures"],
+        "pp.count_fragments": ["pp._count_fragments.count"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
     }
     for begin in begins.get(name, ()):
         monkeypatch.setattr(f"scllmda.{begin}", work)
-    function, arguments = calls(objects)[name]
+    function, arguments = calls(objects, files)[name]
     before = {what: snapshot(adata) for what, adata in objects.items()}
     problems = []
     for parameter, value in wrong_values(function):

@@ -113,28 +113,6 @@ class TestLoad:
         with pytest.raises(ValueError, match=f"holds an object of type {kind}; expected .*{Path(right).suffix}"):
             load(tmp_path / wrong)
 
-    @pytest.mark.parametrize("name", ["filtered_peak_bc_matrix.h5", "renamed.h5ad"])
-    def test_cell_ranger(self, name: str, tmp_path: Path) -> None:
-        with h5py.File(tmp_path / name, "w") as file:
-            file["matrix/barcodes"] = [b"AAAC-1"]
-        with pytest.raises(ValueError, match=rf"scanpy.read_10x_h5\('.*{name}', gex_only=False\).*== 'Peaks'"):
-            load(tmp_path / name)
-
-    def test_cell_ranger_folder(self, tmp_path: Path) -> None:
-        (tmp_path / "filtered_peak_bc_matrix").mkdir()
-        (tmp_path / "filtered_peak_bc_matrix" / "matrix.mtx.gz").touch()
-        with pytest.raises(ValueError, match=r"scanpy.read_10x_h5\('.*filtered_peak_bc_matrix.h5', gex_only=False\)"):
-            load(tmp_path / "filtered_peak_bc_matrix")
-
-    def test_the_advice_for_cell_ranger(self, shared_data: Path, tmp_path: Path) -> None:
-        import scanpy
-
-        path = str(shared_data / "tenx" / "multiome_filtered_feature_bc_matrix.h5")
-        adata = scanpy.read_10x_h5(path, gex_only=False)
-        adata = adata[:, adata.var["feature_types"] == "Peaks"].copy()
-        adata.write_h5ad(tmp_path / "peaks.h5ad")
-        assert load(tmp_path / "peaks.h5ad").shape == (1000, 174)
-
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [

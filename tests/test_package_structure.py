@@ -21,7 +21,7 @@ import scllmda
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "scllmda"
 
-PUBLIC = {"datasets", "get", "metrics", "pl", "pp", "tl"}
+PUBLIC = {"datasets", "get", "io", "metrics", "pl", "pp", "tl"}
 PRIVATE = {
     "_anndata",
     "_cautions",
@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "pl": {"get", "metrics"} | BELOW,
     "pp": BELOW,
     "get": BELOW,
+    "io": BELOW,
     "datasets": BELOW,
     "metrics": BELOW - {"_counts", "_genome_notes", "_peak_pairs"},
     "methods": {"_checks", "_keys", "_logging", "checkpoints"} | ARRAYS,
@@ -70,6 +71,7 @@ KNOWS_ANNDATA = {
     "cli",
     "datasets",
     "get",
+    "io",
     "metrics",
     "pl",
     "pp",
@@ -126,7 +128,7 @@ def test_signature(function: Callable[..., Any], path: str) -> None:
         if isinstance(p.default, bool) or "bool" in members(p.annotation):
             assert p.kind is p.KEYWORD_ONLY, f"{p.name} is a boolean"
     if any(members(p.annotation) & {"AnnData", "MuData"} for p in parameters):
-        assert parameters[0].name in {"adata", "data", "observed", "query", "reference"}
+        assert parameters[0].name in {"adata", "data", "fragments", "observed", "query", "reference"}
     if "adata" in inspect.signature(function).parameters:
         assert parameters[0].name == "adata"
 
@@ -208,7 +210,9 @@ def test_functions_are_short() -> None:
     assert {name: n for name, n in lines.items() if n > LONGEST} == {}
 
 
-@pytest.mark.parametrize("heavy", ["mudata", "muon", "pyfaidx", "scanpy", "torch", "torch_geometric", "transformers"])
+@pytest.mark.parametrize(
+    "heavy", ["mudata", "muon", "pyfaidx", "scanpy", "snapatac2", "torch", "torch_geometric", "transformers"]
+)
 def test_import_loads_nothing_heavy(heavy: str, loaded_by_import: set[str]) -> None:
     assert heavy not in loaded_by_import
 

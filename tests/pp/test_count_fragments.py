@@ -72,7 +72,8 @@ def counted(fragments: Sequence[Fragment], peaks: Sequence[str], barcodes: Seque
 
 
 def write_fragments(path: Path, content: str | None = None, *, gzipped: bool = False) -> Path:
-    (gzip.open(path, "wt", newline="") if gzipped else path.open("w", newline="")).write(content or text())
+    raw = (content or text()).encode()
+    path.write_bytes(gzip.compress(raw) if gzipped else raw)
     return path
 
 
@@ -203,7 +204,7 @@ def test_names_of_the_reference_stay(path: Path) -> None:
 
 def test_peaks_without_a_position_get_zeros(path: Path, warnings: list[str]) -> None:
     many = [f"chr1:{start}-{start + 50}" for start in range(0, 2000, 100)]
-    adata = sl.pp.count_fragments(path, ["odd", *many], min_fragments=1)
+    adata = sl.pp.count_fragments(path, ["odd", *many], barcodes=sorted(BARCODES))
     assert adata.var_names.tolist() == ["odd", *many]
     np.testing.assert_array_equal(adata.X.toarray()[:, 1:], counted(FRAGMENTS, many, sorted(BARCODES), "insertion"))
     assert adata.var.loc["odd", ["chrom", "start", "end"]].tolist() == ["", 0, 0]
@@ -216,7 +217,7 @@ class TestCells:
         said: list[str] = []
         monkeypatch.setattr("scllmda._logging.result", said.append)
         n = Counter(f[3] for f in FRAGMENTS if f[0] != "GL000220.1")
-        for fewest in (None, 50):
+        for fewest in (None, 80):
             adata = sl.pp.count_fragments(path, PEAKS, min_fragments=fewest)
             expected = sorted(name for name in n if n[name] >= (fewest or 100))
             assert adata.obs_names.tolist() == expected
@@ -224,7 +225,7 @@ class TestCells:
             np.testing.assert_array_equal(adata.X.toarray(), counted(FRAGMENTS, PEAKS, expected, "insertion"))
         share = f"{adata.uns['count_fragments']['fraction_in_peaks']:.1%}"
         assert said[1] == (
-            f"Counted 3 cells × 6 peaks, with {share} of their fragments in peaks. 2 barcodes with fewer than 50 "
+            f"Counted 2 cells × 6 peaks, with {share} of their fragments in peaks. 3 barcodes with fewer than 80 "
             "fragments are left out (min_fragments=)."
         )
 
@@ -242,6 +243,7 @@ class TestCells:
     def test_that_are_given_and_have_enough(self, path: Path) -> None:
         adata = sl.pp.count_fragments(path, PEAKS, barcodes=["x", "none of these", "AAAC-1"], min_fragments=50)
         assert adata.obs_names.tolist() == ["AAAC-1"]
+        assert (adata.uns["count_fragments"]["n_absent"], adata.uns["count_fragments"]["n_left_out"]) == (0, 2)
 
     @pytest.mark.parametrize(
         ("name", "content"),
@@ -309,7 +311,7 @@ BAD = {
     "an empty line": ((text() + "\n").encode(), OSError, "and no empty line"),
     "a line of text": ((text() + "chr1\tx\t9\tA\n").encode(), OSError, r"InvalidStartPosition.*chr1\\tx\\t9"),
     "names of columns": (b"chrom\tstart\tend\tbarcode\nchr1\t1\t9\tA\n", ValueError, "has to begin with '#', or to be"),
-    "blanks": (b"chr1 1 9 A 1\n", ValueError, "its first line is 'chr1 1 9 A 1'; expected contig, start, end and barc"),
+    "blanks": (b"chr1 1 9 A 1\n", ValueError, r"its first line is 'chr1 1 9 A 1'\); expected contig, start, end and"),
     "a BED of three columns": (b"chr1\t1\t9\n", ValueError, "is no file of fragments="),
     "nothing": (b"", ValueError, "it is empty"),
     "a header alone": (HEADER.encode(), ValueError, "it is empty"),
@@ -336,14 +338,17 @@ def test_other_genomes(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of the genome build hg38, by their header, and the peaks= of hg19"):
         sl.pp.count_fragments(headed, reference)
     reference.uns["genome"] = "GRCh38.p13"
-    assert sl.pp.count_fragments(headed, reference).uns["genome"] == "GRCh38.p13"
+    assert sl.pp.count_fragments(headed, reference, min_fragments=1).uns["genome"] == "GRCh38.p13"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"min_fragments": 10_000}, "None of 5 barcodes has min_fragments=10000 fragments, 1[0-9]{2} at most"),
-        ({"barcodes": ["AAAC", "CCCG-1"]}, r"None of the 2 barcodes \(first: 'AAAC'\) is in the fragments \(first: "),
+        (
+            {"barcodes": ["AAAC", "CCCG-1"]},
+            r"None of the 2 barcodes \(first: 'AAAC'\) is in the fragments, whose f",
+        ),
         ({"barcodes": ["x", "AAAC-1", "x"]}, r"1 barcodes in barcodes= repeat \(first: 'x'\)"),
         ({"peaks": ["chr1:1-9", "chr1:1-9"]}, r"1 peak names of the peaks repeat \(first: 'chr1:1-9'\)"),
         ({"peaks": ["GATA1", "CD4"]}, "None of the 2 peaks is an interval"),
@@ -421,17 +426,19 @@ class TestRealFragments:
             adata.obs_names.get_indexer(table.index.get_level_values(0)),
             adata.var_names.get_indexer(table.index.get_level_values(1)),
         )
-        assert (adata.X != sp.csr_matrix((table.to_numpy(), (rows, columns)), shape=adata.shape)).nnz == 0
+        assert (sp.csr_matrix((table.to_numpy(), (rows, columns)), shape=adata.shape) != adata.X).nnz == 0
         assert adata.uns.get("genome") == ("hg38" if "header" in name else None)
 
     def test_labels_of_blood_by_marrow(self, shared_data: Path) -> None:
-        """From fragments to labels, in the reference's own peaks, by every sixth of its cells."""
-        reference = ad.read_h5ad(shared_data / "granja2019_bmmc_10x_hg19.h5ad")[::6].copy()
-        query = sl.pp.count_fragments(
-            shared_data / "fragments" / "archr_pbsmall_hg19_labelled.fragments.tsv.gz", reference
-        )
+        """From fragments to labels in the reference's peaks, by a third of one donor.
+
+        Three counts per cell lie in these peaks, since the fragments are of two chromosomes.
+        """
+        marrow = ad.read_h5ad(shared_data / "granja2019_bmmc_10x_hg19.h5ad")
+        reference = marrow[marrow.obs["batch"] == "BMMC_D5T1"][::3].copy()
+        fragments = shared_data / "fragments" / "archr_pbsmall_hg19_labelled.fragments.tsv.gz"
+        query = sl.pp.count_fragments(fragments, reference)
         sl.tl.annotate(query, reference, labels_key="cell_type_coarse", device="cpu")
-        truth = query.obs_names.str.split(".").str[0].map({"B": "B", "M": "Mono", "T": "T"})
-        labels = query.obs["scllmda_raw"].astype(str).replace({"CD4": "T", "CD8": "T"})
-        assert (labels.to_numpy() == truth.to_numpy()).mean() >= 0.8
+        labels = query.obs["scllmda_raw"].astype(str).replace({"CD4": "T", "CD8": "T", "Mono": "M"})
+        assert (labels == query.obs_names.str[0]).mean() >= 0.55
         assert query.uns["scllmda"]["coverage"]["n_matched_query"] == reference.n_vars

@@ -96,7 +96,9 @@ def _read_h5(path: Path) -> AnnData:
     with warnings.catch_warnings():
         # Names are made unique, with a word about it.
         warnings.filterwarnings("ignore", message="Variable names are not unique")
-        return sc.read_10x_h5(path, gex_only=False)
+        adata = sc.read_10x_h5(path, gex_only=False)
+    adata.X = adata.X.astype(np.float32, copy=False)
+    return adata
 
 
 def _read_folder(folder: Path) -> AnnData:
@@ -112,7 +114,7 @@ def _read_folder(folder: Path) -> AnnData:
             f"features and {len(barcodes)} barcodes"
         )
         raise ValueError(msg)
-    obs = pd.DataFrame(index=pd.Index(barcodes, name=None))
+    obs = pd.DataFrame(index=pd.Index(barcodes.array))
     return AnnData(counts.T.tocsr().astype(np.float32), obs=obs, var=features)
 
 
@@ -126,10 +128,8 @@ def _features(folder: Path) -> pd.DataFrame:
         raise ValueError(msg)
     if is_bed:
         names = _interval(table[[0, 1, 2]])
-        return pd.DataFrame({"gene_ids": names.array, "feature_types": PEAKS}, index=pd.Index(names, name=None))
-    var = pd.DataFrame(
-        {"gene_ids": table[0].array, "feature_types": table[2].array}, index=pd.Index(table[1], name=None)
-    )
+        return pd.DataFrame({"gene_ids": names.array, "feature_types": PEAKS}, index=pd.Index(names.array))
+    var = pd.DataFrame({"gene_ids": table[0].array, "feature_types": table[2].array}, index=pd.Index(table[1].array))
     if table.shape[1] >= 6:
         var["interval"] = _interval(table[[3, 4, 5]]).array
     return var

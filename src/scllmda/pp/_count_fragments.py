@@ -43,8 +43,10 @@ def count_fragments(
 ) -> AnnData:
     r"""Count fragments in peaks, with SnapATAC2 (extra ``fragments``).
 
-    To label cells by a reference of another study, count their fragments in the reference's own peaks: then both share
-    all peaks, while two peak sets that were called apart share few, and nothing but overlaps tells of the others.
+    Counted in the peaks of a reference, cells share all peaks with it, while two peak sets that were called apart share
+    few. What is left of each cell decides: of blood cells with 3 counts each in the peaks of marrow (fragments of two
+    chromosomes alone) 58 % are labeled rightly by one donor and 53 % by another, and 91 % and 75 % in their own peaks,
+    of which 49 are shared, but which hold more of what tells them apart.
 
     SnapATAC2 sorts the fragments in a temporary folder (as large as the fragments; ``TMPDIR`` says where), which is
     removed, and reads them from there in blocks, so that memory depends on the counts alone. Nothing is written beside
@@ -75,7 +77,7 @@ def count_fragments(
         that lies in a peak; ``"paired-insertion"``, the same, but once where both ends lie in the same peak; or
         ``"fragment"``, each fragment that overlaps a peak. Cell Ranger counts insertions, so that they
         compare with its matrices: its sums over 1,000 cells are those of their fragments in 117 of 136 peaks by
-        insertions (in 122 but for one), and in 1 by fragments.
+        insertions (in 122 within one), and in 1 by fragments.
     mod
         Modality that holds the peaks, where ``peaks`` is a MuData.
 
@@ -89,11 +91,11 @@ def count_fragments(
         ``n_fragments``, the number of fragments on the contigs of the peaks, ``frip``, the share of these that overlap
         a peak, and ``sample`` where there are several files.
     `.var` : :class:`pandas.DataFrame`
-        ``chrom``, ``start``, ``end`` (missing where the position of a peak is not known) and ``feature_types``.
+        ``chrom``, ``start``, ``end`` (empty and 0 where the position of a peak is not known) and ``feature_types``.
     `.uns["count_fragments"]` : :class:`dict`
-        ``counting``, ``min_fragments``, ``n_left_out`` (barcodes with fewer fragments, but at least one; 0 where
-        ``barcodes`` are given), ``n_absent`` (given barcodes without a fragment), and ``fraction_in_peaks`` (share of
-        all cells' fragments that overlap a peak).
+        ``counting``, ``min_fragments``, ``n_left_out`` (barcodes with fewer fragments), ``n_absent`` (given barcodes
+        without a fragment, kept with zeros), and ``fraction_in_peaks`` (share of all cells' fragments that overlap a
+        peak).
     `.uns["genome"]` : :class:`str`
         And other notes of the genome build, as ``peaks`` has them; else as the header of the fragments has it.
 
@@ -144,7 +146,7 @@ def count_fragments(
     n_left_out, n_absent = sum(part.n_left_out for part in parts.values()), 0
     if names is not None and asked is not None:
         kept = names if fewest == 0 else names[np.isin(names, adata.obs_names)]
-        n_absent = int((~np.isin(kept, adata.obs_names)).sum())
+        n_left_out, n_absent = len(names) - len(kept), int((~np.isin(kept, adata.obs_names)).sum())
         adata = _in_order(adata, kept, asked)
     _note_genome(adata, files, given)
     _say(adata, in_peaks, n_left_out, n_absent, fewest)
@@ -176,7 +178,7 @@ def _require_countable(given: GivenPeaks) -> None:
         return
     first = given.where.intervals.names()[~good][0]
     found = (
-        f"{(~good).sum()} of {len(given.names)} peaks are on contigs with ':' or '-' in their names (first: {first!r})"
+        f"{(~good).sum()} of {len(given.names)} peaks are on contigs with ':' or '-' in their names (first: '{first}')"
     )
     if not good.any():
         msg = f"{found}; expected some that SnapATAC2 can read, on 'chr1' for example. Pass others as peaks=."
@@ -225,9 +227,9 @@ def _require_cells(
         )
     elif names is not None and not n_others:
         msg = (
-            f"None of the {len(names)} barcodes (first: {names[0]!r}) is in the fragments (first: {file.barcode!r}); "
-            "expected barcodes= as the fragments have them. Add or remove what stands before or after them, such as "
-            "'-1'."
+            f"None of the {len(names)} barcodes (first: {str(names[0])!r}) is in the fragments, whose first is "
+            f"{file.barcode!r}; expected barcodes= as the fragments have them. Add or remove what stands before or "
+            "after them, '-1' for example."
         )
     else:
         msg = f"No fragment is on a contig of the peaks. {_where(file, given)}"
@@ -242,10 +244,10 @@ def _require_overlap(adata: AnnData, in_peaks: float, files: Mapping[str, Fragme
 
 
 def _where(file: Fragments, given: GivenPeaks) -> str:
-    mine = sorted(set(map(bare_contig, given.where.intervals.chrom)))
+    mine = set(map(bare_contig, given.where.intervals.chrom))
     apart = "" if bare_contig(file.contig) in mine else ", where no peak is"
     return (
-        f"The first fragment is on {file.contig!r}{apart}, the first peak is {given.where.intervals.names()[0]!r}; "
+        f"The first fragment is on {file.contig!r}{apart}, the first peak is '{given.where.intervals.names()[0]}'; "
         "expected peaks= of the fragments' genome build, on contigs by the same names (chr1 or 1). Pass such peaks."
     )
 
@@ -264,14 +266,14 @@ def _in_order(adata: AnnData, names: npt.NDArray[np.str_], asked: Mapping[str, l
 
 def _note_genome(adata: AnnData, files: Mapping[str, Fragments], given: GivenPeaks) -> None:
     adata.uns.update(given.notes)
-    builds = {file.build for file in files.values()}
-    if not given.notes and len(builds) == 1 and (build := builds.pop()) is not None:
-        adata.uns["genome"] = build
+    builds = {file.build for file in files.values()} - {None}
+    if given.build is None and "genome" not in adata.uns and len(builds) == 1:
+        adata.uns["genome"] = builds.pop()
 
 
 def _say(adata: AnnData, in_peaks: float, n_left_out: int, n_absent: int, fewest: int) -> None:
     text = f"Counted {adata.n_obs} cells × {adata.n_vars} peaks, with {in_peaks:.1%} of their fragments in peaks."
-    if n_left_out and fewest:
+    if n_left_out:
         text += f" {n_left_out} barcodes with fewer than {fewest} fragments are left out (min_fragments=)."
     logg.result(text)
     if n_absent:

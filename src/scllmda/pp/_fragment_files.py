@@ -135,6 +135,7 @@ def count(
             dict.fromkeys(contigs, _LONGEST_CONTIG),
             file=Path(folder) / "fragments.h5ad",
             min_num_fragments=0,
+            chrM=[],
             sorted_by_barcode=False,
             whitelist=None if barcodes is None else list(barcodes),
             tempdir=Path(folder),

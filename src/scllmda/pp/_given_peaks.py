@@ -75,7 +75,7 @@ def _of_table(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     table = read_gene_table(source, "peaks")
     start, end = table.start.astype(str), table.end.astype(str)
     names = pd.Series(table.chrom) + ":" + pd.Series(start) + "-" + pd.Series(end)
-    return pd.DataFrame(index=pd.Index(names, name=None))
+    return pd.DataFrame(index=pd.Index(names.array))
 
 
 def _texts(names: Any) -> list[str]:
