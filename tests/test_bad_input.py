@@ -73,7 +73,6 @@ SPECIAL: dict[str, list[Any]] = {
     "chain": ["nothing.chain", 5],
     "tss": ["nothing.bed", 5],
     "genes": ["nothing.bed", 5, None],
-    "path": OBJECTS,
     "fragments": [5, None, "nothing.tsv", [], [5], {}, {"a": 5}],
     "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
     "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
