@@ -63,11 +63,12 @@ def assert_alike(printed: str, expected: str) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(settings, "verbosity", settings.verbosity)
-    return tmp_path
+    before = settings.verbosity
+    yield tmp_path
+    settings.verbosity = before
 
 
 def test_on_simulated_cells(folder: Path) -> None:

@@ -60,7 +60,7 @@ def run(options: Namespace) -> None:
             reference=reference,
             truth="cell_type",
             basis=MAP,
-            title="t-SNE of reference and query",
+            title=TITLE,
             return_fig=True,
         ),
         "confusion.png": pl.confusion(query, truth="cell_type", return_fig=True),

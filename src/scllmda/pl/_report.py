@@ -20,6 +20,7 @@ from .._files import require_output, written_aside
 from .._keys import UNASSIGNED
 from ..metrics import annotation_report
 from . import _html
+from ._joint_map import basis_of
 from ._report_figures import ReportFigures, page_style
 from ._report_numbers import ReportNumbers
 from ._training_history import has_epochs
@@ -108,6 +109,8 @@ def report(
     file = Path(path).expanduser()
     require_output(file, ".html")
     atac = read(adata, mod=mod)
+    if basis is not None:
+        basis_of(atac, basis)
     of_reference = None if reference is None else read(reference, mod=mod, what="reference")
     numbers = ReportNumbers.of(adata, atac, key, truth)
     start = logg.info("writing a report")
