@@ -63,6 +63,9 @@ def imported(tree: ast.AST, guarded: bool = False) -> Iterator[tuple[str, bool]]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield str(node.module).partition(".")[0], guarded
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            if ast.unparse(node.args[0]).startswith(("'.", "f'.")):
+                # One of our own.
+                continue
             assert isinstance(node.args[0], ast.Constant), "a module that no one can look up"
             yield str(node.args[0].value).partition(".")[0], guarded
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):

@@ -21,6 +21,7 @@ from .._files import require_output, written_aside
 from .._keys import UNASSIGNED
 from ..metrics import annotation_report
 from . import _html
+from ._joint_map import basis_of
 from ._report_figures import ReportFigures, page_style
 from ._report_numbers import ReportNumbers
 from ._training_history import has_epochs
@@ -58,6 +59,7 @@ def report(
     key: str = "scllmda",
     reference: AnnData | MuData | None = None,
     truth: str | None = None,
+    basis: str | None = None,
     mod: str = "atac",
 ) -> Path:
     """Write one page on an annotation, to look at and to hand on: an HTML file that needs nothing beside it.
@@ -79,6 +81,8 @@ def report(
         shown either way, from ``.uns[key]["reference"]``.
     truth
         Column of ``.obs`` with known labels of query cells: adds how well they were predicted.
+    basis
+        Map to show instead of a UMAP, a key of ``.obsm``, as in :func:`scllmda.pl.transfer_umap`.
     mod
         Modality of a MuData that holds the peaks.
 
@@ -89,7 +93,7 @@ def report(
     Raises
     ------
     KeyError
-        There is no such annotation, or no column ``truth``.
+        There is no such annotation, no column ``truth``, or no such ``basis``.
     ValueError
         No query cell has a label in ``truth``, or the name does not end in ``.html``.
     OSError
@@ -106,11 +110,13 @@ def report(
     file = Path(path).expanduser()
     require_output(file, ".html")
     atac = read(adata, mod=mod)
+    if basis is not None:
+        basis_of(atac, basis)
     of_reference = None if reference is None else read(reference, mod=mod, what="reference")
     numbers = ReportNumbers.of(adata, atac, key, truth)
     start = logg.info("writing a report")
     with page_style():
-        figures = ReportFigures(adata, atac, key, reference, of_reference, truth, mod)
+        figures = ReportFigures(adata, atac, key, reference, of_reference, truth, basis, mod)
         text = _page(numbers, figures, truth)
     with written_aside(file) as aside:
         aside.write_text(text, encoding="utf-8")
