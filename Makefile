@@ -15,7 +15,7 @@ LOWEST ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test coverage test-lowest test-prereleases lint format typecheck docs build clean
+.PHONY: FORCE help install demo test coverage test-lowest test-prereleases lint format typecheck docs build clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -47,8 +47,11 @@ coverage: $(VENV)/test.stamp  ## Run the tests and say which lines they reach (c
 test-lowest: .venv-lowest.txt  ## Run the tests with the lowest versions of all direct dependencies (Python 3.11)
 	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=$<
 
-.venv-lowest.txt: pyproject.toml .ci/lowest.py
-	$(PYTHON) .ci/lowest.py $(LOWEST) > $@
+# Written anew where it changes alone, so that the environment is kept.
+.venv-lowest.txt: FORCE
+	@$(PYTHON) .ci/lowest.py $(LOWEST) > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+FORCE:
 
 test-prereleases:  ## Run the tests with pre-releases of anndata, mudata, muon, pandas and scanpy
 	$(MAKE) test VENV=.venv-prereleases CONSTRAINTS=.ci/prereleases.txt
