@@ -4,20 +4,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
+CONSTRAINTS := constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --constraint $(CONSTRAINTS)
 # Tests use two processes of one thread each: more threads than cores makes the linear algebra slower, not faster.
 WORKERS ?= 2
 ARGS ?=
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+# Versions that make test-lowest takes instead of the lowest: LOWEST="torch==2.13.0"
+LOWEST ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test lint format typecheck docs tutorials build clean
+.PHONY: FORCE help install demo test coverage test-lowest test-prereleases lint format typecheck docs tutorials build clean
 
 help:  ## List the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 # Each stamp is newer than its inputs when that part of the environment is up to date.
-$(VENV)/runtime.stamp: pyproject.toml constraints.txt
+$(VENV)/runtime.stamp: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 	    f"scllmda needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -35,7 +39,22 @@ demo: $(VENV)/runtime.stamp  ## Annotate simulated data, results in demo_output/
 	$(BIN)/scllmda demo --output demo_output
 
 test: $(VENV)/test.stamp  ## Run the tests (make test ARGS="tests/pp -k fasta" WORKERS=4)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST)
+
+coverage: $(VENV)/test.stamp  ## Run the tests and say which lines they reach (coverage.xml too)
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml
+
+test-lowest: .venv-lowest.txt  ## Run the tests with the lowest versions of all direct dependencies (Python 3.11)
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=$<
+
+# Written anew where it changes alone, so that the environment is kept.
+.venv-lowest.txt: FORCE
+	@$(PYTHON) .ci/lowest.py $(LOWEST) > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+FORCE:
+
+test-prereleases:  ## Run the tests with pre-releases of anndata, mudata, muon, pandas and scanpy
+	$(MAKE) test VENV=.venv-prereleases CONSTRAINTS=.ci/prereleases.txt
 
 lint: $(VENV)/dev.stamp  ## Check style and formatting
 	$(BIN)/ruff check
@@ -58,4 +77,4 @@ build: $(VENV)/dev.stamp  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build
 
 clean:  ## Remove the environment and everything built
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated docs/tutorials
+	rm -rf $(VENV) .venv-* .coverage coverage.xml .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated docs/tutorials

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
-from mudata import MuData, set_options
+from mudata import MuData
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 
 ATTRIBUTES = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 
@@ -61,7 +62,7 @@ def paired(atac: AnnData, *, n_genes: int = 30, seed: int = 0, key: str = "cell_
     rna = AnnData(sp.csr_matrix(rng.poisson(rates).astype(np.float32)), obs=pd.DataFrame(index=atac.obs_names))
     rna.var_names = [f"gene {i}" for i in range(n_genes)]
     order = rng.permutation(atac.n_obs)
-    with set_options(pull_on_update=False):
+    with columns_of_their_own():
         return MuData({"atac": atac.copy(), "rna": rna[order].copy()})
 
 

@@ -22,6 +22,7 @@ from tests._advice import Advice, code_in, each, follow, pattern
 from tests._objects import pair, together
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 
 SIZES: dict[str, Any] = {"n_reference": 150, "n_query": 100, "n_peaks": 800, "n_types": 4}
 
@@ -1161,7 +1162,7 @@ def names(fasta: Path, of_kmers: np.ndarray, joined: AnnData, tmp_path: Path) ->
         "of_kmers": of_kmers,
         "Path": Path,
     }
-    with md.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield {**modules, **helpers, **objects, **files}
     plt.close("all")
 

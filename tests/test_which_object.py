@@ -15,11 +15,12 @@ from anndata.experimental import read_lazy
 from tests._objects import assert_same_annotation, pair
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 
 
 @pytest.fixture(autouse=True)
 def _mudata() -> Any:
-    with md.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield
 
 

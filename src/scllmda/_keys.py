@@ -33,6 +33,11 @@ class AnnotationKeys:
         return f"{self.key}_novelty"
 
     @property
+    def ontology(self) -> str:
+        """``.obs``: ontology id of each cell's label, where labels came with ids; named as in CELLxGENE's schema."""
+        return f"{self.key}_ontology_term_id"
+
+    @property
     def proba(self) -> str:
         """``.obsm``: probabilities, a table with a column per class."""
         return f"{self.key}_proba"
@@ -54,12 +59,12 @@ class AnnotationKeys:
 
     @property
     def uns(self) -> str:
-        """``.uns``: params, classes, history, coverage, reference; umap, once drawn."""
+        """``.uns``: params, classes, history, coverage, reference; ontology, if labels have ids; umap, once drawn."""
         return self.key
 
     @property
     def slots(self) -> list[tuple[str, str]]:
-        """All slots, as pairs of attribute and name."""
+        """All slots that every annotation has, as pairs of attribute and name."""
         return [
             *(("obs", name) for name in (self.label, self.raw, self.score, self.novelty)),
             *(("obsm", name) for name in (self.proba, self.aligned)),

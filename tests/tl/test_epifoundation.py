@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +25,7 @@ from tests._objects import (
 )
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 from scllmda.checkpoints import read_checkpoint, write_checkpoint
 
 QUICK: dict[str, Any] = {
@@ -37,7 +37,7 @@ TRAINING = {**QUICK, "pretrain_epochs": 2}
 
 @pytest.fixture(autouse=True)
 def _columns_stay_with_their_modality() -> Any:
-    with mudata.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield
 
 

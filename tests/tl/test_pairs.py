@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import mudata
 import muon
 import numpy as np
 import pytest
@@ -14,12 +13,13 @@ from anndata import AnnData
 from mudata import MuData
 from tests._objects import pair, paired
 
+from scllmda._anndata import columns_of_their_own
 from scllmda.tl._pairs import Pairs, log_normalized, read_pairs
 
 
 @pytest.fixture(autouse=True)
 def _columns_stay_with_their_modality() -> Any:
-    with mudata.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield
 
 

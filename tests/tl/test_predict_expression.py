@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mudata
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -14,6 +13,7 @@ from mudata import MuData, read_h5mu
 from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
+from scllmda._anndata import columns_of_their_own
 from scllmda.tl._pairs import log_normalized
 
 QUICK: dict[str, Any] = {
@@ -26,7 +26,7 @@ each_method = pytest.mark.parametrize("method", list(RECIPES))
 
 @pytest.fixture(autouse=True)
 def _columns_stay_with_their_modality() -> Any:
-    with mudata.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield
 
 

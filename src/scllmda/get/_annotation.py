@@ -34,8 +34,8 @@ def annotation(
 
     Returns
     -------
-    A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; then the classes if
-    ``proba``.
+    A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; ``ontology_term_id`` if
+    ids were carried over (``ontology_key=``); then the classes if ``proba``.
 
     Raises
     ------
@@ -57,6 +57,8 @@ def annotation(
         msg = f"Did not find an annotation {key!r} (.uns[{key!r}], .obs[{keys.score!r}]). Run sl.tl.annotate first."
         raise KeyError(msg)
     columns = {"label": keys.label, "raw": keys.raw, "score": keys.score, "novelty": keys.novelty}
+    if "ontology" in atac.uns[keys.uns]:
+        columns["ontology_term_id"] = keys.ontology
     table = pd.DataFrame({name: atac.obs[slot] for name, slot in columns.items()})
     if not proba:
         return table

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _logging as logg
-from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
+from .._anndata import claim_slots, columns_of_their_own, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._keys import SEQUENCE
 from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fetch_sequences, peak_positions
@@ -198,8 +198,6 @@ def _drop_peaks(data: AnnData | MuData, atac: AnnData, kept: npt.NDArray[np.bool
     logg.info(f"    dropping {(~kept).sum()} of {len(kept)} peaks, their contigs are not in the FASTA")
     atac._inplace_subset_var(kept)
     if data is not atac:
-        from mudata import set_options
-
-        # The axes have to follow; columns of the modalities are not to be copied up on the way.
-        with set_options(pull_on_update=False):
+        # The axes have to follow.
+        with columns_of_their_own():
             data.update()

@@ -17,6 +17,7 @@ from ._embed_peaks import pick_encoder
 from ._inputs import inputs_of_one, inputs_of_two
 from ._label_cells import label_cells
 from ._labels import as_levels
+from ._ontology import as_ontology_columns
 from ._params import require_effect, storable
 from ._sequences import Sequences
 from ._sources import make_source
@@ -51,6 +52,7 @@ def annotate(
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
     majority_voting: str | bool | None = None,
+    ontology_key: str | Sequence[str] | None = None,
     min_overlap: float | None = None,
     chain: str | PathLike[str] | None = None,
     frozen: bool = False,
@@ -122,6 +124,10 @@ def annotate(
         finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
         ``leiden``); a text is the column of ``.obs`` with a clustering of yours. Raw labels, scores and probabilities
         stay the cell's own.
+    ontology_key
+        Column of the reference's ``.obs`` with ontology ids of the labels, such as "cell_type_ontology_term_id" with
+        "CL:0000236", one id for each label. If ``labels_key`` is a list, the ids of its finest column, or a list with a
+        column of ids for each. Never read for query cells.
     min_overlap
         Smallest overlap of a query and a reference peak, 0.5 if None; as in :func:`scllmda.pp.match_peaks`.
     chain
@@ -149,6 +155,9 @@ def annotate(
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
         Labels after and before rejection (category); the latter are of the finest column throughout. ``"Unassigned"``
         for cells that are too novel, and for those without any open peak. Cells that came with a label keep it.
+    ``.obs[f"{key}_ontology_term_id"]``
+        With ``ontology_key``: the id of the label in ``.obs[key]`` (category), missing for ``"Unassigned"`` and for
+        labels without id. Without, ids of an earlier call under ``key`` are removed.
     ``.obs[f"{key}_score"]``
         Calibrated probability of the raw label, 0 for cells without any open peak.
     ``.obs[f"{key}_novelty"]``
@@ -167,20 +176,21 @@ def annotate(
     ``.uns[key]``
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
         of the loadings it predicts on held-out peaks), ``reference`` (names of its cells whose label the others
-        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots).
+        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots); with
+        ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
     Raises
     ------
     KeyError
-        No such label, batch or cluster column, layer or modality.
+        No such label, ontology, batch or cluster column, layer or modality.
     ValueError
-        No cell or no second class is labeled; no query cell; no shared peak, or no shared island; repeated peak names;
-        negative, NaN or infinite counts; no known base under any peak; peak embeddings of the wrong shape, or nothing
-        but NaN; unknown method, recipe constant or encoder; a number below 1, or no share; a "/" in ``key_added``; a
-        path of another kind; a method that reads counts with a frozen reference; a parameter that has no effect in this
-        call.
+        No cell or no second class is labeled; a label has several ontology ids; no query cell; no shared peak, or no
+        shared island; repeated peak names; negative, NaN or infinite counts; no known base under any peak; peak
+        embeddings of the wrong shape, or nothing but NaN; unknown method, recipe constant or encoder; a number below 1,
+        or no share; a "/" in ``key_added``; a path of another kind; a method that reads counts with a frozen reference;
+        a parameter that has no effect in this call.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
@@ -212,6 +222,7 @@ def annotate(
         rng=rng,
     )
     levels, overlap = as_levels(labels_key), {"chain": chain, "min_overlap": min_overlap}
+    ids = as_ontology_columns(ontology_key, levels)
     of_two = {**overlap, "frozen": frozen or None, "reference_layer": reference_layer}
     require_effect("without reference=", of_two, possible=reference is not None)
     without = f"with method={choices.method.name!r}, which reads no sequence"
@@ -225,20 +236,21 @@ def annotate(
     if reference is not None and reference is data:
         msg = "Query and reference are one object, which would be written to. Pass a copy: reference.copy()."
         raise ValueError(msg)
-    # Of a query with a reference, neither labels nor batches are read.
-    columns = (levels, batch_key) if reference is None else ((), None)
-    claim_annotation(target, key_added, *columns, majority_voting=choices.column)
+    # Of a query with a reference, neither labels nor batches nor ids are read.
+    columns = (levels, batch_key, ids) if reference is None else ()
+    claim_annotation(target, key_added, *columns, with_ontology=bool(ids), majority_voting=choices.column)
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:
-        inputs = inputs_of_one(data, target, levels, unlabeled, batch_key)
+        inputs = inputs_of_one(data, target, levels, ids, unlabeled, batch_key)
     else:
-        inputs = inputs_of_two(target, reference, levels, unlabeled, batch_key, mod)
+        inputs = inputs_of_two(target, reference, levels, ids, unlabeled, batch_key, mod)
     pairing = {"chain": chain, "min_overlap": 0.5 if min_overlap is None else min_overlap}
     layers = layer, layer if reference_layer is None else reference_layer
     source = make_source(target, inputs, choices, Sequences(encoder, genome), layers, pairing, n_latent, frozen=frozen)
     params = storable(
         labels_key=labels_key,
+        ontology_key=ontology_key,
         encoder=encoder.name,
         genome=None if genome is None else str(genome),
         unlabeled=unlabeled,

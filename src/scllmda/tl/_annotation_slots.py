@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from .._anndata import claim_slots
 from .._keys import UNASSIGNED, AnnotationKeys, class_column
 from ..methods import Annotation, finest_label, majority_label
 from ._labels import Labels
+from ._ontology import terms_of_cells
 
 
 def claim_annotation(
@@ -19,7 +20,9 @@ def claim_annotation(
     key: str,
     labels_key: Sequence[str] = (),
     batch_key: str | None = None,
+    ontology_key: Sequence[str] = (),
     *,
+    with_ontology: bool = False,
     majority_voting: str | None = None,
     use_rep: str | None = None,
 ) -> None:
@@ -31,8 +34,10 @@ def claim_annotation(
         Object that will be written to.
     key
         ``key_added``.
-    labels_key, batch_key, majority_voting
+    labels_key, batch_key, ontology_key, majority_voting
         Columns that are read of this object.
+    with_ontology
+        Whether ontology ids will be written too.
     use_rep
         Representation that is read of it.
     """
@@ -44,8 +49,18 @@ def claim_annotation(
         ("obsm", use_rep, "use_rep"),
     )
     read |= {(attr, name): what for attr, name, what in columns if name is not None}
+    read |= {("obs", column): "ontology_key" for column in ontology_key}
     is_ours = isinstance(found, Mapping) and {"classes", "params"} <= set(found)
     claim_slots(adata, keys.slots, read=read, is_ours=is_ours)
+    if with_ontology:
+        claim_slots(adata, [("obs", keys.ontology)], read=read, is_ours=is_ours and "ontology" in found)
+
+
+def forget_ontology(adata: AnnData, key: str) -> None:
+    """Remove the ids of an earlier annotation under ``key``, so that they do not stand beside labels of another."""
+    keys, found = AnnotationKeys(key), adata.uns.get(key)
+    if isinstance(found, Mapping) and "ontology" in found and keys.ontology in adata.obs:
+        del adata.obs[keys.ontology]
 
 
 def annotation_slots(
@@ -57,6 +72,7 @@ def annotation_slots(
     uns: Mapping[str, Any],
     *,
     min_probability: float,
+    terms: Mapping[str, str],
     clusters: NDArray[np.object_] | None = None,
 ) -> dict[tuple[str, str], Any]:
     """Return the slots of an annotation for some of its cells, ready to write.
@@ -77,6 +93,8 @@ def annotation_slots(
         What goes to ``.uns[key]`` besides classes and history.
     min_probability
         Of a label finer than the coarsest.
+    terms
+        Ontology ids by label; without any there is no slot for them.
     clusters
         (n_written,) clustering whose query cells vote, None for no vote.
     """
@@ -88,7 +106,7 @@ def annotation_slots(
     if clusters is not None:
         label = majority_label(label, clusters, annotation.query[cells] & has_counts)
     columns = [class_column(c) for c in classes]
-    return {
+    slots: dict[tuple[str, str], Any] = {
         ("obs", keys.label): _as_category(label, labels.order),
         ("obs", keys.raw): _as_category(raw, labels.order),
         ("obs", keys.score): proba.max(axis=1),
@@ -99,6 +117,15 @@ def annotation_slots(
         ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
+    if terms:
+        slots["obs", keys.ontology] = terms_of_cells(label, terms)
+        # Not keyed by label: files cannot hold a "/" in a key.
+        slots["uns", keys.uns]["ontology"] = {"label": _as_array(terms), "term_id": _as_array(terms.values())}
+    return slots
+
+
+def _as_array(names: Iterable[str]) -> NDArray[np.object_]:
+    return np.array(list(names), dtype=object)
 
 
 def _as_category(labels: NDArray[np.object_], order: Sequence[str]) -> pd.Series:

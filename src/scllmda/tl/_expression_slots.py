@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .._anndata import claim_slots, write_slots
+from .._anndata import claim_slots, columns_of_their_own, write_slots
 from ..methods import Predicted, places
 
 if TYPE_CHECKING:
@@ -93,8 +93,5 @@ def write_expression(
     )
     write_slots(found, {("uns", key): uns}, start=start)
     data.mod[key] = found
-    import mudata
-
-    # Columns of the modalities are not the MuData's.
-    with mudata.set_options(pull_on_update=False):
+    with columns_of_their_own():
         data.update()

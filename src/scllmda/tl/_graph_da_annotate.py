@@ -17,6 +17,7 @@ from ._choices import Choices
 from ._inputs import inputs_of_one
 from ._label_cells import label_cells
 from ._labels import as_levels
+from ._ontology import as_ontology_columns
 from ._params import storable
 from ._sources import SpaceSource
 
@@ -44,6 +45,7 @@ def graph_da_annotate(
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
     majority_voting: str | bool | None = None,
+    ontology_key: str | Sequence[str] | None = None,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -95,6 +97,10 @@ def graph_da_annotate(
         finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
         ``leiden``); a text is the column of ``.obs`` with a clustering of yours. Raw labels, scores and probabilities
         stay the cell's own.
+    ontology_key
+        Column of ``.obs`` with ontology ids of the labels, such as "cell_type_ontology_term_id" with
+        "CL:0000236", one id for each label. If ``labels_key`` is a list, the ids of its finest column, or a list with a
+        column of ids for each. Never read for query cells.
     key_added
         Prefix of the slots.
     rng
@@ -113,6 +119,9 @@ def graph_da_annotate(
     ``.obs[key]``, ``.obs[f"{key}_raw"]``
         Labels after and before rejection (category); the latter are of the finest column throughout. ``"Unassigned"``
         for cells that are too novel. Labeled cells keep theirs.
+    ``.obs[f"{key}_ontology_term_id"]``
+        With ``ontology_key``: the id of the label in ``.obs[key]`` (category), missing for ``"Unassigned"`` and for
+        labels without id. Without, ids of an earlier call under ``key`` are removed.
     ``.obs[f"{key}_score"]``
         Probability of the raw label; 1 for labeled cells.
     ``.obs[f"{key}_novelty"]``
@@ -129,15 +138,16 @@ def graph_da_annotate(
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs, without edges between reference and query.
     ``.uns[key]``
-        ``params``, ``classes``, ``history``, ``coverage``, ``reference``.
+        ``params``, ``classes``, ``history``, ``coverage``, ``reference``; with ``ontology_key``, ``ontology``
+        (``label`` and ``term_id``, in one order).
 
     Raises
     ------
     KeyError
-        No such label, batch or cluster column, or representation.
+        No such label, ontology, batch or cluster column, or representation.
     ValueError
-        No cell or no second class is labeled; no cell is unlabeled; NaN in the representation; unknown method, or
-        constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
+        No cell or no second class is labeled; a label has several ontology ids; no cell is unlabeled; NaN in the
+        representation; unknown method, or constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
     ImportError
         Harmony is not installed (``method="harmony_lr"``).
 
@@ -166,7 +176,17 @@ def graph_da_annotate(
         rng=rng,
     )
     levels = as_levels(labels_key)
-    claim_annotation(atac, key_added, levels, batch_key, majority_voting=choices.column, use_rep=use_rep)
+    ids = as_ontology_columns(ontology_key, levels)
+    claim_annotation(
+        atac,
+        key_added,
+        levels,
+        batch_key,
+        ids,
+        with_ontology=bool(ids),
+        majority_voting=choices.column,
+        use_rep=use_rep,
+    )
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
         raise KeyError(msg)
@@ -174,12 +194,14 @@ def graph_da_annotate(
     if not np.isfinite(X).all():
         msg = f".obsm[{use_rep!r}] holds NaN or infinite values; expected finite ones. Compute it again."
         raise ValueError(msg)
-    inputs = inputs_of_one(data, atac, levels, unlabeled, batch_key)
+    inputs = inputs_of_one(data, atac, levels, ids, unlabeled, batch_key)
     clusters = choices.clusters(data, atac)
     n_query = atac.n_obs - len(inputs.labeled)
     start = logg.info(f"annotating {n_query} cells from {len(inputs.labeled)} with {choices.method.name!r}")
     coverage = {"n_cells_without_peaks": int((~X.any(axis=1)).sum())}
     source = SpaceSource(lambda: CellSpace(Cells(X), coverage), len(X))
-    params = storable(labels_key=labels_key, use_rep=use_rep, unlabeled=unlabeled, batch_key=batch_key)
+    params = storable(
+        labels_key=labels_key, ontology_key=ontology_key, use_rep=use_rep, unlabeled=unlabeled, batch_key=batch_key
+    )
     label_cells(atac, inputs, source, choices, clusters=clusters, params=params, start=start)
     return data if copy else None

@@ -13,7 +13,7 @@ from .._anndata import write_slots
 from .._keys import AnnotationKeys
 from ..methods import Annotation, run
 from ._annotation_report import contradicted, report
-from ._annotation_slots import annotation_slots
+from ._annotation_slots import annotation_slots, forget_ontology
 from ._choices import Choices
 from ._clusters import leiden
 from ._inputs import Inputs
@@ -89,8 +89,10 @@ def label_cells(
         adata.obs_names,
         {"params": of_call, "coverage": dict(source.coverage), "reference": reference},
         min_probability=choices.min_probability,
+        terms=inputs.terms,
         clusters=voting,
     )
+    forget_ontology(adata, choices.key_added)
     write_slots(adata, slots, start=start)
     keys, is_query = AnnotationKeys(choices.key_added), inputs.codes[inputs.written] < 0
     report(
