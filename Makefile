@@ -15,7 +15,7 @@ LOWEST ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test coverage test-lowest test-prereleases lint format typecheck docs build clean
+.PHONY: FORCE help install demo test coverage test-lowest test-prereleases lint format typecheck docs tutorials build clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -47,8 +47,11 @@ coverage: $(VENV)/test.stamp  ## Run the tests and say which lines they reach (c
 test-lowest: .venv-lowest.txt  ## Run the tests with the lowest versions of all direct dependencies (Python 3.11)
 	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=$<
 
-.venv-lowest.txt: pyproject.toml .ci/lowest.py
-	$(PYTHON) .ci/lowest.py $(LOWEST) > $@
+# Written anew where it changes alone, so that the environment is kept.
+.venv-lowest.txt: FORCE
+	@$(PYTHON) .ci/lowest.py $(LOWEST) > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+FORCE:
 
 test-prereleases:  ## Run the tests with pre-releases of anndata, mudata, muon, pandas and scanpy
 	$(MAKE) test VENV=.venv-prereleases CONSTRAINTS=.ci/prereleases.txt
@@ -67,8 +70,11 @@ typecheck: $(VENV)/dev.stamp  ## Check the types
 docs: $(VENV)/doc.stamp  ## Build the documentation into docs/_build/html, warnings are errors
 	$(BIN)/sphinx-build -W -n -b html docs docs/_build/html
 
+tutorials: $(VENV)/dev.stamp  ## Run the notebooks in tutorials/ from clean kernels and keep their outputs (minutes)
+	$(BIN)/python tutorials/execute.py
+
 build: $(VENV)/dev.stamp  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build
 
 clean:  ## Remove the environment and everything built
-	rm -rf $(VENV) .venv-* .coverage coverage.xml .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated
+	rm -rf $(VENV) .venv-* .coverage coverage.xml .hypothesis .mypy_cache .pytest_cache .ruff_cache demo_output dist docs/_build docs/generated docs/tutorials

@@ -72,7 +72,7 @@ SPECIAL: dict[str, list[Any]] = {
     "chain": ["nothing.chain", 5],
     "tss": ["nothing.bed", 5],
     "genes": ["nothing.bed", 5, None],
-    "path": [*OBJECTS, "nothing", "nothing/a.html", "a.png"],
+    "path": ["nothing", "nothing/a.html", "a.png", *OBJECTS],
     "fragments": [5, None, "nothing.tsv", [], [5], {}, {"a": 5}],
     "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
     "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
@@ -92,6 +92,8 @@ SPECIAL: dict[str, list[Any]] = {
     "batch_size": [0, -5, 2.5, "x"],
     "cache_dir": [5],
     "sequence_key": ["nothing", 5],
+    "source": ["nothing", 5, None, "nothing://a/b"],
+    "sha256": ["nothing", 5, ""],
 }
 GENES = pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [10**8], "strand": ["+"], "name": ["A"]})
 NAMED = (ValueError, TypeError, KeyError, FileNotFoundError, IsADirectoryError)
@@ -159,18 +161,22 @@ def calls(
         "metrics.expression_report": (sl.metrics.expression_report, {"observed": reference, "predicted": reference}),
         "metrics.expression_by_gene": (sl.metrics.expression_by_gene, {"observed": reference, "predicted": reference}),
         "metrics.annotation_report": (sl.metrics.annotation_report, {"truth": truth, "predicted": truth}),
+        "datasets.fetch": (sl.datasets.fetch, {"source": "https://example.org/cells.h5ad", "sha256": "0" * 64}),
         "datasets.simulate": (sl.datasets.simulate, {}),
     }
 
 
 # The k-mers of a sequence are counted without looking at cells. Losses have no key, and may be of one epoch; without a
-# column the labels are those that were learned from.
+# column the labels are those that were learned from. What is at no path is downloaded, fragments may be written or not.
 NOT_READ = {
     ("tl.embed_peaks", "layer", "nothing"),
     ("pl.training_history", "key", "nothing"),
     ("pl.training_history", "mod", "5"),
     ("pl.training_history", "data", "[1]"),
     ("pl.class_proportions", "labels_key", "None"),
+    ("datasets.fetch", "path", "None"),
+    ("datasets.simulate", "fragments", "None"),
+    ("datasets.simulate", "fragments", "nothing.tsv"),
 }
 
 
@@ -221,10 +227,11 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "metrics.expression_report": ["metrics._gene_scores._scores"],
         "metrics.expression_by_gene": ["metrics._gene_scores._scores"],
         "tl.predict_expression": ["tl._sources.space_of_two"],
-        "pp.count_fragments": ["pp._count_fragments.count"],
         "pl.report": ["pl._report.ReportFigures"],
+        "pp.count_fragments": ["pp._count_fragments.count"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
         "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
+        "datasets.fetch": ["datasets._fetch._download"],
     }
     for begin in begins.get(name, ()):
         monkeypatch.setattr(f"scllmda.{begin}", work)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -121,6 +123,36 @@ def test_what_is_imported_is_required_or_guarded(module: str) -> None:
 def test_every_requirement_is_there_once() -> None:
     names = [canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]]
     assert names == sorted(set(names))
+
+
+def test_make_test_lowest_installs_the_lower_bound_of_every_requirement() -> None:
+    groups = (
+        PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"].values(),
+        PROJECT["dependency-groups"]["test"],
+    )
+    bounds = {
+        f"{requirement.name}=={part.version}"
+        for requirement in (Requirement(text) for group in groups for text in group)
+        for part in requirement.specifier
+        if part.operator == ">="
+    }
+    script = [sys.executable, ROOT / ".ci" / "lowest.py"]
+    assert set(subprocess.check_output(script, text=True).split()) == bounds
+    names = {Requirement(text).name for group in groups for text in group}
+    assert {bound.partition("==")[0] for bound in bounds} == names
+    replaced = subprocess.check_output([*script, "torch==2.13.0"], text=True).split()
+    assert set(replaced) ^ bounds == {"torch==2.13.0", next(bound for bound in bounds if bound.startswith("torch=="))}
+
+
+def test_ci_runs_every_python_that_is_promised() -> None:
+    promised = {
+        text.rpartition(" ")[2]
+        for text in PROJECT["project"]["classifiers"]
+        if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", text)
+    }
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert promised == set(re.findall(r'python: "(3\.\d+)" }', workflow))
 
 
 def test_mypy_is_told_of_no_module_that_is_not_imported() -> None:

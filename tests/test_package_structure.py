@@ -33,6 +33,7 @@ PRIVATE = {
     "_label_text",
     "_logging",
     "_peak_pairs",
+    "_scanpy",
 }
 ARRAYS = {"calibration", "factorisation", "genomics", "graphs", "nn"}
 BELOW = {"checkpoints", "encoders", "methods"} | ARRAYS | PRIVATE
@@ -61,6 +62,7 @@ MAY_IMPORT = {
     "_keys": set(),
     "_label_text": set(),
     "_logging": set(),
+    "_scanpy": set(),
 }
 KNOWS_ANNDATA = {
     "_anndata",

@@ -28,8 +28,8 @@ def of_few_peaks(coverage: Mapping[str, Any]) -> str | None:
     return (
         f"The query shares {n_matched:,} of its {n_query:,} peaks with the reference ({of_query:.1%}, and "
         f"{of_reference:.1%} of the reference's): labels rest on few counts per cell, and on which cells of the "
-        "query are alike. Where there are fragments of the query, count them on the reference's peaks instead, "
-        "e.g. by snapatac2.pp.make_peak_matrix(query, use_rep=reference.var_names)."
+        "query are alike. Where there are fragments of its whole genome, count them on the reference's peaks: "
+        "scllmda.pp.count_fragments(fragments, reference)."
     )
 
 

@@ -25,6 +25,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         del cells.var["sequence"]
         cells.write_h5ad(folder / f"{name}.h5ad")
     sl.tl.annotate(query, reference)
+    query.obsm["X_map"] = query.obsm["X_scllmda_da"][:, :2]
     query.write_h5ad(folder / "annotated.h5ad")
     return folder
 

@@ -273,13 +273,13 @@ def test_json_is_all_of_stdout(files: Path, tmp_path: Path, json_of: Callable[..
 
 
 def test_one_object(files: Path, tmp_path: Path, json_of: Callable[..., Any]) -> None:
-    both = ad.concat([ad.read_h5ad(files / f"{name}.h5ad") for name in ("reference", "query")], index_unique="-")
-    is_query = np.arange(230) >= 150
+    both = ad.read_h5ad(files / "reference.h5ad")
+    is_query = np.arange(150) % 3 == 0
     both.obs["cell_type"] = both.obs["cell_type"].astype(str).where(~is_query, "unknown")
     both.write_h5ad(tmp_path / "both.h5ad")
     found = json_of("annotate", f"--query={tmp_path / 'both.h5ad'}", f"--output={tmp_path / 'new.h5ad'}")
     labels = ad.read_h5ad(tmp_path / "new.h5ad").obs["scllmda"][is_query].astype(str)
-    assert found["n_cells"] == 80, "labeled cells are not the query's"
+    assert found["n_cells"] == 50, "labeled cells are not the query's"
     assert {row["label"]: row["n_cells"] for row in found["labels"]} == labels.value_counts().to_dict()
 
 

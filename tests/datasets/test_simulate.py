@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 
 from scllmda.datasets import simulate
-from scllmda.pp import peak_sequences
+from scllmda.pp import count_fragments, peak_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -295,3 +295,63 @@ def test_peaks_are_richer_in_gc_than_what_lies_around(
         peak_sequences(adata, tmp_path / "genome.fa")
         assert adata.var["sequence"].tolist() == known
     assert warnings == []
+
+
+def counted(fragments: pd.DataFrame, peaks: pd.DataFrame, cells: pd.Index) -> np.ndarray:
+    """Count both ends of each fragment in the peaks of sorted ``var``, (cells, peaks)."""
+    counts = np.zeros((len(cells), len(peaks)))
+    row = cells.get_indexer(fragments["barcode"])
+    for chrom in peaks["chrom"].cat.categories:
+        on = np.flatnonzero(peaks["chrom"] == chrom)
+        starts, ends = peaks["start"].to_numpy()[on], peaks["end"].to_numpy()[on]
+        for site in (fragments["start"], fragments["end"] - 1):
+            here = (fragments["chrom"] == chrom).to_numpy()
+            peak = np.searchsorted(starts, site[here], side="right") - 1
+            inside = (peak >= 0) & (site[here] < ends[peak])
+            np.add.at(counts, (row[here][inside], on[peak[inside]]), 1)
+    return counts
+
+
+@pytest.mark.parametrize("settings", [{}, {"peak_width": 128, "shift": 3}, {"shared_peaks": 1}, {"shared_peaks": 0}])
+def test_fragments_are_the_counts(tmp_path: Path, settings: dict[str, Any]) -> None:
+    reference, query = simulate(**SMALL, **settings, depth=0.3, fragments=tmp_path / "fragments.tsv.gz")
+    assert_same(query, simulate(**SMALL, **settings, depth=0.3)[1])
+    columns = ["chrom", "start", "end", "barcode", "count"]
+    fragments = pd.read_csv(tmp_path / "fragments.tsv.gz", sep="\t", names=columns)
+    assert fragments.equals(fragments.sort_values(["chrom", "start", "end"], kind="stable", ignore_index=True))
+    assert (
+        (fragments["end"] - fragments["start"]).between(2, 1.5 * query.var["end"].sub(query.var["start"]).max()).all()
+    )
+    np.testing.assert_array_equal(counted(fragments, query.var, query.obs_names), query.X.toarray())
+    # Background is spread over all cells alike.
+    per_cell = fragments["barcode"].value_counts().reindex(query.obs_names)
+    in_peaks = (query.X.sum(axis=1).A1 / per_cell).to_numpy()
+    assert abs(in_peaks[:30].mean() - in_peaks[30:].mean()) < 0.05
+    if settings.get("shared_peaks") == 0:
+        # Where only the reference has peaks, cells are as open as their type is there.
+        there = counted(fragments, reference.var, query.obs_names)
+        means = [
+            pd.DataFrame(x).groupby(a.obs["cell_type"].to_numpy(), observed=True).mean().T
+            for x, a in ((there, query), (reference.X.toarray(), reference))
+        ]
+        of_types = [(m.sub(m.mean(axis=1), axis=0)) for m in means]
+        same = np.corrcoef(np.r_[of_types[0].to_numpy().T, of_types[1].to_numpy().T])[:6, 6:]
+        assert (same.argmax(axis=1) == np.arange(6)).all()
+
+
+def test_fragments_are_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("a.tsv.gz", "b.tsv.gz"):
+        simulate(**SMALL, fragments=str(tmp_path / name))
+    assert (tmp_path / "a.tsv.gz").read_bytes() == (tmp_path / "b.tsv.gz").read_bytes()
+
+
+def test_fragments_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*of fragments"):
+        simulate(fragments=tmp_path / "nowhere" / "fragments.tsv.gz")
+
+
+def test_snapatac2_counts_the_fragments_alike(tmp_path: Path) -> None:
+    pytest.importorskip("snapatac2")
+    query = simulate(**SMALL, fragments=tmp_path / "fragments.tsv.gz")[1]
+    found = count_fragments(tmp_path / "fragments.tsv.gz", query, barcodes=query.obs_names)
+    np.testing.assert_array_equal(found.X.toarray(), query.X.toarray())

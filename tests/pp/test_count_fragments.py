@@ -243,6 +243,7 @@ class TestCells:
     def test_that_are_given_and_have_enough(self, path: Path) -> None:
         adata = sl.pp.count_fragments(path, PEAKS, barcodes=["x", "none of these", "AAAC-1"], min_fragments=50)
         assert adata.obs_names.tolist() == ["AAAC-1"]
+        assert (adata.uns["count_fragments"]["n_absent"], adata.uns["count_fragments"]["n_left_out"]) == (0, 2)
 
     @pytest.mark.parametrize(
         ("name", "content"),

@@ -69,7 +69,10 @@ def _require_chunks(group: zarr.Group) -> None:
         values: Any = group["data"]
     elif encoding == "dataframe":
         values = group[str(group.attrs["_index"])]
-        if values.attrs.get("encoding-type") != "string-array":
+        kind = values.attrs.get("encoding-type")
+        if kind == "nullable-string-array":
+            values = values["values"]
+        elif kind != "string-array":
             return
     else:
         return

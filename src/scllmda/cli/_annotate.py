@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._command import DATA, FRAGMENTS, Command, add_talk, path
-from ._data import (
-    OF_FRAGMENTS,
-    read_data,
-    read_query,
-    require_data,
-    require_for_fragments,
-)
+from ._data import OF_FRAGMENTS, read_data, read_query, require_data, require_for_fragments
 from ._options import add_parameters, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data, write_figure, write_table

@@ -32,7 +32,7 @@ def run(options: Namespace) -> None:
     parser = make_parser(COMMANDS)
     for action in _actions(parser):
         if action.type is path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
+            action.complete = shtab.FILE
     print(shtab.complete(parser, options.shell))
 
 

@@ -46,12 +46,10 @@ def run(options: Namespace) -> None:
     reference, query = datasets.simulate(fasta=genome, rng=options.seed)
     for name, cells in (("reference", reference), ("query", query)):
         del cells.var["sequence"]
-        write_data(options, cells, folder / f"{name}.h5ad")
         say(options, f"{name}: {cells.n_obs:,} cells × {cells.n_vars:,} peaks")
-    say(options, "embedding the DNA under the peaks")
+        write_data(options, cells, folder / f"{name}.h5ad")
     pp.peak_sequences(reference, genome)
     tl.embed_peaks(reference)
-    say(options, "labeling the query")
     tl.annotate(query, reference, rng=options.seed)
 
     say(options, "drawing")
@@ -62,7 +60,7 @@ def run(options: Namespace) -> None:
             reference=reference,
             truth="cell_type",
             basis=MAP,
-            title="t-SNE of reference and query",
+            title=TITLE,
             return_fig=True,
         ),
         "confusion.png": pl.confusion(query, truth="cell_type", return_fig=True),

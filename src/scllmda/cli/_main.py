@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -48,6 +49,8 @@ def _set_verbosity(options: Namespace) -> None:
         import scanpy as sc
 
         sc.settings.verbosity = options.verbosity
+        # It says at each writing which texts it stores as categories.
+        logging.getLogger("anndata").setLevel(logging.WARNING)
 
 
 def _end(message: str, status: int) -> int:

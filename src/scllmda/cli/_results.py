@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from anndata import AnnData
-    from matplotlib.figure import Figure
     from mudata import MuData
 
 
@@ -42,7 +41,7 @@ def write_table(options: Namespace, table: pd.DataFrame, path: Path) -> None:
     say(options, f"wrote {path}")
 
 
-def write_figure(options: Namespace, figure: Figure, path: Path) -> None:
+def write_figure(options: Namespace, figure: Any, path: Path) -> None:
     """Draw a figure."""
     from .._files import written_aside
 

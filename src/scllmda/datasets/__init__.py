@@ -6,6 +6,7 @@ May not live here: anything another part of the package needs to work.
 
 from __future__ import annotations
 
+from ._fetch import fetch
 from ._simulate import simulate
 
-__all__ = ["simulate"]
+__all__ = ["fetch", "simulate"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .._files import written_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,16 +113,17 @@ def _random_motifs(rng: np.random.Generator, n_motifs: int) -> tuple[NDArray[np.
 
 
 def write_fasta(chromosomes: dict[str, str], path: Path, *, columns: int = 60) -> None:
-    """Write a FASTA into a temporary file and rename it, so that no other process reads half a genome."""
+    """Write a FASTA with lines of so many bases."""
     lines = [
         line
         for name, bases in chromosomes.items()
         for line in (f">{name}", *(bases[i : i + columns] for i in range(0, len(bases), columns)))
     ]
-    content = ("\n".join(lines) + "\n").encode("ascii")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    write_text("\n".join(lines) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text whole or not at all, compressed if the name ends in ``.gz``, and the same bytes each time."""
+    content = text.encode("ascii")
+    with written_aside(path) as aside:
         aside.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

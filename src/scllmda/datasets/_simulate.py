@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 
 from .._checks import checked
 from .._keys import SEQUENCE
+from ._fragments import write_fragments
 from ._genome import GC_MEAN, GC_SD, MIN_PEAK_WIDTH, Genome, random_genome, write_fasta
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def simulate(
     reference_types: int | Sequence[int] | None = None,
     query_types: int | Sequence[int] | None = None,
     fasta: str | PathLike[str] | None = None,
+    fragments: str | PathLike[str] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> tuple[AnnData, AnnData]:
     r"""Simulate a reference and a query scATAC-seq experiment on a random, motif-driven genome.
@@ -149,6 +151,10 @@ def simulate(
         Cell types present: their indices, or how many of the first ones, or all (``None``).
     fasta
         Also write the genome there, compressed if the name ends in ``.gz``.
+    fragments
+        Also write the query's fragments there, compressed if the name ends in ``.gz``: contig, start, end, barcode (the
+        cell's name) and 1, sorted, separated by tabs. Their ends in the query's peaks are the counts of ``.X``; others
+        lie in the reference's own peaks, as the cell's type has them open, and in between.
     rng
         Seed or generator. The same one gives the same bytes.
 
@@ -167,15 +173,15 @@ def simulate(
         (name), ``distance`` (bp from the gene's start) and ``peak_type`` ("promoter" or "distal"). Genes start every
         20 kb.
     ``.uns["simulation"]``
-        The parameters (``rng`` if it is a seed; not ``fasta``), and the truth: ``cell_types``, ``motifs`` (their
-        most probable bases) and ``activity``, (types, motifs).
+        The parameters (``rng`` if it is a seed; no paths), and the truth: ``cell_types``, ``motifs`` (their most
+        probable bases) and ``activity``, (types, motifs).
 
     Raises
     ------
     ValueError
         A parameter is out of range.
     FileNotFoundError
-        The folder of ``fasta`` does not exist.
+        The folder of ``fasta`` or ``fragments`` does not exist.
 
     See Also
     --------
@@ -207,10 +213,7 @@ def simulate(
     _require(0 <= residual < np.inf, "residual", residual, "a finite number, at least 0")
     in_reference = _types_present(reference_types, n_types, n_reference, "reference")
     in_query = _types_present(query_types, n_types, n_query, "query")
-    fasta = None if fasta is None else Path(fasta).expanduser()
-    if fasta is not None and not fasta.parent.is_dir():
-        msg = f"Did not find the folder {str(fasta.parent)!r} of fasta, expected one that exists. Create it first."
-        raise FileNotFoundError(msg)
+    fasta, fragments = _to_write(fasta, "fasta"), _to_write(fragments, "fragments")
 
     simulation: dict[str, Any] = {
         "n_reference": n_reference,
@@ -240,25 +243,7 @@ def simulate(
         + activity @ genome.instances.T
         + residual * rng.standard_normal((n_types, n_places))
     )
-    log_proportions = PROPORTION_SD * rng.standard_normal(n_types)
-    at_reference = _Platform(
-        name="reference",
-        donors=("donor 1", "donor 2"),
-        depth=depth,
-        depth_sd=LIBRARY_SD,
-        log_proportions=log_proportions,
-        bias_sd=(0, 0, shift * DONOR_BIAS_SD),
-        jitter=0,
-    )
-    at_query = _Platform(
-        name="query",
-        donors=("donor 3",),
-        depth=depth * np.exp(-shift * DEPTH_LOSS),
-        depth_sd=LIBRARY_SD + shift * LIBRARY_SD_GAIN,
-        log_proportions=log_proportions + shift * PROPORTION_SHIFT_SD * rng.standard_normal(n_types),
-        bias_sd=(shift * CAPTURE_BIAS_SD, shift * GC_BIAS_SD, shift * DONOR_BIAS_SD),
-        jitter=min(round(shift * EDGE_JITTER), peak_width // 8),
-    )
+    at_reference, at_query = _platforms(rng, n_types, shift, depth, peak_width)
     places = rng.permutation(n_places)
     reference = _experiment(rng, at_reference, genome, np.sort(places[:n_peaks]), log_odds, in_reference, n_reference)
     query = _experiment(rng, at_query, genome, np.sort(places[-n_peaks:]), log_odds, in_query, n_query)
@@ -269,7 +254,48 @@ def simulate(
         adata.uns["atac"] = {"peak_annotation": _nearest_genes(adata.var)}
     if fasta is not None:
         write_fasta(genome.chromosomes(), fasta)
+    if fragments is not None:
+        elsewhere, own = np.sort(places[:-n_peaks]), np.sort(places[-n_peaks:])
+        more = _counts_elsewhere(rng, at_query, genome, elsewhere, own, log_odds, query)
+        write_fragments(rng, genome, query, elsewhere, more, fragments)
     return reference, query
+
+
+def _platforms(
+    rng: np.random.Generator, n_types: int, shift: float, depth: float, peak_width: int
+) -> tuple[_Platform, _Platform]:
+    """Return the platforms of the reference and the query, which ``shift`` sets apart."""
+    log_proportions = PROPORTION_SD * rng.standard_normal(n_types)
+    reference = _Platform(
+        name="reference",
+        donors=("donor 1", "donor 2"),
+        depth=depth,
+        depth_sd=LIBRARY_SD,
+        log_proportions=log_proportions,
+        bias_sd=(0, 0, shift * DONOR_BIAS_SD),
+        jitter=0,
+    )
+    query = _Platform(
+        name="query",
+        donors=("donor 3",),
+        depth=depth * np.exp(-shift * DEPTH_LOSS),
+        depth_sd=LIBRARY_SD + shift * LIBRARY_SD_GAIN,
+        log_proportions=log_proportions + shift * PROPORTION_SHIFT_SD * rng.standard_normal(n_types),
+        bias_sd=(shift * CAPTURE_BIAS_SD, shift * GC_BIAS_SD, shift * DONOR_BIAS_SD),
+        jitter=min(round(shift * EDGE_JITTER), peak_width // 8),
+    )
+    return reference, query
+
+
+def _to_write(path: str | PathLike[str] | None, name: str) -> Path | None:
+    """Return the path of a file to write, in a folder that is there."""
+    if path is None:
+        return None
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        msg = f"Did not find the folder {str(path.parent)!r} of {name}, expected one that exists. Create it first."
+        raise FileNotFoundError(msg)
+    return path
 
 
 def _require(holds: bool, name: str, found: object, expected: str) -> None:  # noqa: FBT001
@@ -330,10 +356,7 @@ def _experiment(
 ) -> AnnData:
     """Draw cells of ``types`` at ``places`` as ``platform`` sees them; ``log_odds`` is (all types, all places)."""
     var = _peaks(rng, genome, places, platform.jitter)
-    gc = (var[SEQUENCE].str.count("[GC]") / var[SEQUENCE].str.len()).to_numpy()
-    capture_sd, gc_sd, donor_sd = platform.bias_sd
-    log_bias = capture_sd * rng.standard_normal(len(var)) + gc_sd * (gc - GC_MEAN) / GC_SD
-    donor_bias = donor_sd * rng.standard_normal((len(platform.donors), len(var)))
+    log_bias = _log_bias(rng, platform, var)
 
     weights = softmax(platform.log_proportions[types])
     labels = rng.permutation(np.concatenate([types, rng.choice(types, n_cells - types.size, p=weights)]))
@@ -343,7 +366,7 @@ def _experiment(
     cells, blocks = [], []
     for donor, cell_type in np.unique(np.stack([donors, labels], axis=1), axis=0):
         block = np.flatnonzero((donors == donor) & (labels == cell_type))
-        rates = expit(log_odds[cell_type, places]) * np.exp(log_bias + donor_bias[donor])
+        rates = expit(log_odds[cell_type, places]) * np.exp(log_bias[donor])
         cells.append(block)
         blocks.append(_draw_counts(rng, rates, libraries[block]))
 
@@ -357,6 +380,40 @@ def _experiment(
         index=[f"{platform.name}-{i}" for i in range(n_cells)],
     )
     return AnnData(sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(cells))], obs=obs, var=var)
+
+
+def _log_bias(rng: np.random.Generator, platform: _Platform, var: pd.DataFrame) -> NDArray[np.float64]:
+    """Draw the bias of a platform and its donors, (donors, peaks), in natural log."""
+    gc = (var[SEQUENCE].str.count("[GC]") / var[SEQUENCE].str.len()).to_numpy()
+    capture_sd, gc_sd, donor_sd = platform.bias_sd
+    of_all = capture_sd * rng.standard_normal(len(var)) + gc_sd * (gc - GC_MEAN) / GC_SD
+    return of_all + donor_sd * rng.standard_normal((len(platform.donors), len(var)))
+
+
+def _counts_elsewhere(
+    rng: np.random.Generator,
+    platform: _Platform,
+    genome: Genome,
+    places: NDArray[np.int64],
+    own_places: NDArray[np.int64],
+    log_odds: NDArray[np.float64],
+    query: AnnData,
+) -> sp.csr_matrix:
+    """Draw the query's counts at places where it has no peaks, (cells, places), as deep as at its own."""
+    if not places.size:
+        return sp.csr_matrix((query.n_obs, 0), dtype=np.float32)
+    bias = np.exp(_log_bias(rng, platform, _peaks(rng, genome, places, jitter=0)).mean(axis=0))
+    depths = np.asarray(query.X.sum(axis=1)).ravel()
+    labels = pd.Categorical(query.obs["cell_type"], _type_names(len(log_odds))).codes
+    cells, blocks = [], []
+    for cell_type in np.unique(labels):
+        block = np.flatnonzero(labels == cell_type)
+        rates = expit(log_odds[cell_type, places]) * bias
+        cells.append(block)
+        blocks.append(
+            _draw_counts(rng, rates, depths[block] * rates.sum() / expit(log_odds[cell_type, own_places]).sum())
+        )
+    return sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(cells))]
 
 
 def _draw_counts(rng: np.random.Generator, rates: NDArray[np.float64], libraries: NDArray[np.float64]) -> sp.csr_matrix:

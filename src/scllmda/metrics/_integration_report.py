@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from .._checks import checked
 from .._keys import CELL_EMBEDDING
+from .._scanpy import scanpy_by_default
 from ..graphs import NearestCells
 from ._embedded_cells import embedded_cells
 from ._lisi import inverse_simpson
@@ -160,31 +161,29 @@ def _require_leiden() -> None:
 
 def _graph(X: NDArray[np.float64]) -> sp.csr_matrix:
     """Return scanpy's graph of the nearest cells, by exact distances, (n, n)."""
-    import scanpy as sc
-
     scratch = AnnData(obsm={"X": X}, obs=pd.DataFrame(index=np.arange(len(X)).astype(str)))
-    sc.pp.neighbors(scratch, min(NEIGHBORS, len(X) - 1), use_rep="X", transformer="sklearn", random_state=0)
+    with scanpy_by_default() as sc:
+        sc.pp.neighbors(scratch, min(NEIGHBORS, len(X) - 1), use_rep="X", transformer="sklearn", random_state=0)
     return sp.csr_matrix(scratch.obsp["connectivities"])
 
 
 def _clusters(graph: sp.csr_matrix, seed: int) -> list[NDArray[np.intp]]:
     """Return the cluster of each cell, (n,), at each resolution, by Leiden until nothing changes."""
-    import scanpy as sc
-
     scratch = AnnData(obs=pd.DataFrame(index=np.arange(graph.shape[0]).astype(str)))
     found = []
-    for resolution in RESOLUTIONS:
-        sc.tl.leiden(
-            scratch,
-            resolution,
-            adjacency=graph,
-            flavor="igraph",
-            directed=False,
-            n_iterations=-1,
-            random_state=seed,
-            key_added="cluster",
-        )
-        found.append(scratch.obs["cluster"].cat.codes.to_numpy(np.intp))
+    with scanpy_by_default() as sc:
+        for resolution in RESOLUTIONS:
+            sc.tl.leiden(
+                scratch,
+                resolution,
+                adjacency=graph,
+                flavor="igraph",
+                directed=False,
+                n_iterations=-1,
+                random_state=seed,
+                key_added="cluster",
+            )
+            found.append(scratch.obs["cluster"].cat.codes.to_numpy(np.intp))
     return found
 
 

@@ -10,6 +10,7 @@ from ._class_proportions import class_proportions
 from ._confusion import confusion
 from ._label_flow import label_flow
 from ._novelty import novelty
+from ._query_cells import query_cells as query_cells
 from ._reliability import reliability
 from ._report import report
 from ._training_history import training_history

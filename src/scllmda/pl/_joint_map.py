@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from .. import _logging as logg
 from .._keys import AnnotationKeys
+from .._scanpy import scanpy_by_default
 from ._query_cells import query_cells
 
 if TYPE_CHECKING:
@@ -85,11 +86,9 @@ def basis_of(adata: AnnData, basis: str, what: str = "data") -> NDArray[np.float
 
 
 def _umap(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    import scanpy as sc
-
     cells = AnnData(X, obs=pd.DataFrame(index=np.arange(len(X)).astype(str)))
     # Beyond some thousand cells scanpy would take pynndescent, whose release 0.7 it cannot read (scanpy 1.11).
-    sc.pp.neighbors(cells, use_rep="X", transformer="sklearn", random_state=0)
-    # Named, since what it is called otherwise depends on scanpy's preset.
-    sc.tl.umap(cells, random_state=0, key_added="joint")
+    with scanpy_by_default() as sc:
+        sc.pp.neighbors(cells, use_rep="X", transformer="sklearn", random_state=0)
+        sc.tl.umap(cells, random_state=0, key_added="joint")
     return np.asarray(cells.obsm["joint"], dtype=np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .._keys import UNASSIGNED
+from ._both_domains import on_basis
 from ._class_proportions import class_proportions
 from ._colors import colors_in_objects, label_colors
 from ._confusion import confusion
@@ -18,7 +19,7 @@ from ._label_flow import label_flow
 from ._novelty import novelty
 from ._reliability import reliability
 from ._training_history import training_history
-from ._transfer_umap import PANEL, PANELS, transfer_umap
+from ._transfer_umap import OF_REFERENCE, PANEL, PANELS, transfer_umap
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -61,9 +62,13 @@ class ReportFigures:
         reference: AnnData | MuData | None,
         of_reference: AnnData | None,
         truth: str | None,
+        basis: str | None,
         mod: str,
     ) -> None:
-        self._data, self._truth, self._reference = data, truth, reference
+        self._data, self._truth, self._reference, self._basis = data, truth, reference, basis
+        has_reference = basis is None or len(on_basis(data, adata, key, basis, reference, mod)[0]) > 0
+        absent = {*(() if has_reference else OF_REFERENCE), *(() if truth is not None else ("true labels",))}
+        self._panels = [name for name in PANELS if name not in absent]
         self._common: dict[str, Any] = {"key": key, "mod": mod}
         self._return: dict[str, Any] = {**self._common, "return_fig": True}
         classes = [str(label) for label in adata.uns[key]["classes"]]
@@ -77,10 +82,11 @@ class ReportFigures:
         """
         from matplotlib import pyplot as plt
 
-        names = [name for name in PANELS if name != "true labels" or self._truth is not None]
+        names = self._panels
+        given: dict[str, Any] = {"reference": self._reference, "truth": self._truth, "basis": self._basis}
         axes = [plt.subplots(figsize=PANEL, layout="constrained")[1] for _ in names]
         # One call for all: the map is computed once, also where it cannot be kept.
-        transfer_umap(self._data, reference=self._reference, truth=self._truth, panels=names, axes=axes, **self._common)
+        transfer_umap(self._data, panels=names, axes=axes, **given, **self._common)
         colors: dict[str, str] = {}
         for ax, name in zip(axes, names, strict=True):
             plt.close(figure_of(ax))
@@ -100,17 +106,21 @@ class ReportFigures:
         """Return novelty by raw label."""
         return [(novelty(self._data, **self._return), "Novelty of each cell, by its likeliest label.")]
 
-    def against_truth(self) -> Shown:
-        """Return how predicted labels compare with known ones."""
+    def against_truth(self, *, has_scores: bool) -> Shown:
+        """Return how predicted labels compare with known ones; and scores, if cells with a known label have them."""
         options = {**self._return, "truth": self._truth}
-        return [
+        found: Shown = [
             (
                 confusion(self._data, **options),
                 "Predicted against known labels, as shares of each known label's cells.",
             ),
             (label_flow(self._data, **options), "Where the cells of each known label went."),
-            (reliability(self._data, **options), "Whether cells of a score are as often right as it says."),
         ]
+        if has_scores:
+            found.append(
+                (reliability(self._data, **options), "Whether cells of a score are as often right as it says.")
+            )
+        return found
 
     def training(self) -> Shown:
         """Return the losses of a network's training."""

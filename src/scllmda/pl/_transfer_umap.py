@@ -43,7 +43,7 @@ PANELS = {
 }
 """What they show: columns of :func:`both_domains`."""
 _OF_LABELS = ("reference labels", "predicted labels", "true labels")
-_OF_REFERENCE = ("domain", "reference labels")
+OF_REFERENCE = ("domain", "reference labels")
 _DOMAINS = {"reference": "#8c8c8c", "query": "#d95f02"}
 
 
@@ -192,7 +192,7 @@ def _panels(
     panels: Sequence[str] | str | None, truth: str | None, basis: str | None, *, has_reference: bool
 ) -> list[str]:
     """Return the names of the panels to draw; raise where one is unknown or has nothing to show."""
-    absent = {} if has_reference else dict.fromkeys(_OF_REFERENCE, f"reference= one that has .obsm[{basis!r}] too")
+    absent = {} if has_reference else dict.fromkeys(OF_REFERENCE, f"reference= one that has .obsm[{basis!r}] too")
     if truth is None:
         absent["true labels"] = "truth= a column with known labels of query cells"
     if panels is None:

@@ -77,7 +77,7 @@ def count_fragments(
         that lies in a peak; ``"paired-insertion"``, the same, but once where both ends lie in the same peak; or
         ``"fragment"``, each fragment that overlaps a peak. Cell Ranger counts insertions, so that they
         compare with its matrices: its sums over 1,000 cells are those of their fragments in 117 of 136 peaks by
-        insertions (in 122 but for one), and in 1 by fragments.
+        insertions (in 122 within one), and in 1 by fragments.
     mod
         Modality that holds the peaks, where ``peaks`` is a MuData.
 
@@ -91,11 +91,11 @@ def count_fragments(
         ``n_fragments``, the number of fragments on the contigs of the peaks, ``frip``, the share of these that overlap
         a peak, and ``sample`` where there are several files.
     `.var` : :class:`pandas.DataFrame`
-        ``chrom``, ``start``, ``end`` (missing where the position of a peak is not known) and ``feature_types``.
+        ``chrom``, ``start``, ``end`` (empty and 0 where the position of a peak is not known) and ``feature_types``.
     `.uns["count_fragments"]` : :class:`dict`
-        ``counting``, ``min_fragments``, ``n_left_out`` (barcodes with fewer fragments, but at least one; 0 where
-        ``barcodes`` are given), ``n_absent`` (given barcodes without a fragment), and ``fraction_in_peaks`` (share of
-        all cells' fragments that overlap a peak).
+        ``counting``, ``min_fragments``, ``n_left_out`` (barcodes with fewer fragments), ``n_absent`` (given barcodes
+        without a fragment, kept with zeros), and ``fraction_in_peaks`` (share of all cells' fragments that overlap a
+        peak).
     `.uns["genome"]` : :class:`str`
         And other notes of the genome build, as ``peaks`` has them; else as the header of the fragments has it.
 
@@ -151,7 +151,7 @@ def count_fragments(
     n_left_out, n_absent = sum(part.n_left_out for part in parts.values()), 0
     if names is not None and asked is not None:
         kept = names if fewest == 0 else names[np.isin(names, adata.obs_names)]
-        n_absent = int((~np.isin(kept, adata.obs_names)).sum())
+        n_left_out, n_absent = len(names) - len(kept), int((~np.isin(kept, adata.obs_names)).sum())
         adata = _in_order(adata, kept, asked)
     _note_genome(adata, files, given)
     _say(adata, in_peaks, n_left_out, n_absent, fewest)
@@ -249,7 +249,7 @@ def _require_overlap(adata: AnnData, in_peaks: float, files: Mapping[str, Fragme
 
 
 def _where(file: Fragments, given: GivenPeaks) -> str:
-    mine = sorted(set(map(bare_contig, given.where.intervals.chrom)))
+    mine = set(map(bare_contig, given.where.intervals.chrom))
     apart = "" if bare_contig(file.contig) in mine else ", where no peak is"
     return (
         f"The first fragment is on {file.contig!r}{apart}, the first peak is '{given.where.intervals.names()[0]}'; "
@@ -271,14 +271,14 @@ def _in_order(adata: AnnData, names: npt.NDArray[np.str_], asked: Mapping[str, l
 
 def _note_genome(adata: AnnData, files: Mapping[str, Fragments], given: GivenPeaks) -> None:
     adata.uns.update(given.notes)
-    builds = {file.build for file in files.values()}
-    if not given.notes and len(builds) == 1 and (build := builds.pop()) is not None:
-        adata.uns["genome"] = build
+    builds = {file.build for file in files.values()} - {None}
+    if given.build is None and "genome" not in adata.uns and len(builds) == 1:
+        adata.uns["genome"] = builds.pop()
 
 
 def _say(adata: AnnData, in_peaks: float, n_left_out: int, n_absent: int, fewest: int) -> None:
     text = f"Counted {adata.n_obs} cells × {adata.n_vars} peaks, with {in_peaks:.1%} of their fragments in peaks."
-    if n_left_out and fewest:
+    if n_left_out:
         text += f" {n_left_out} barcodes with fewer than {fewest} fragments are left out (min_fragments=)."
     logg.result(text)
     if n_absent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from anndata import ImplicitModificationWarning
 
 from .._files import damage_named, require_file
 from ..genomics import bare_contig, known_build
@@ -150,7 +152,10 @@ def count(
                 return FragmentCounts(np.zeros(0, np.str_), X, n_fragments[kept], np.zeros(0), n_all, most)
             if len(kept) < n_all:
                 data.subset(obs_indices=kept)
-            found = snap.pp.make_peak_matrix(data, use_rep=names, counting_strategy=counting)
+            with warnings.catch_warnings():
+                # It makes an AnnData without names before it gives the names.
+                warnings.simplefilter("ignore", ImplicitModificationWarning)
+                found = snap.pp.make_peak_matrix(data, use_rep=names, counting_strategy=counting)
             frip = np.asarray(snap.metrics.frip(data, {"frip": names}, inplace=False)["frip"])
         finally:
             data.close()

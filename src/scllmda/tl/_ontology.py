@@ -85,7 +85,7 @@ def terms_of_labels(
             raise ValueError(msg)
         if without := sorted(set(pairs["label"]) - set(found["label"])):
             logg.warning(f"The labels {without!r} have no id in {ids_of}; cells with these labels get none.")
-        terms |= dict(zip(found["label"], found["term"], strict=True))
+        terms |= dict(sorted(zip(found["label"], found["term"], strict=True)))
     return terms
 
 
