@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from platform import python_version
@@ -168,6 +169,7 @@ def _summary(numbers: ReportNumbers) -> dict[str, str]:
 
 
 def _types(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]:
+    types = numbers.types
     head = ["label", "cells", "share", "in the reference", "median open peaks"]
     head += ["likeliest for", "rejected of these", "median score", "median novelty"]
     rows = [
@@ -177,7 +179,7 @@ def _types(numbers: ReportNumbers, figures: ReportFigures) -> Iterator[str]:
             *(f"{row.raw:,}", _or_dash(row.rejected, ".1%")),
             *(_or_dash(row.score, ".2f"), _or_dash(row.novelty, ".2f")),
         ]
-        for label, row in zip(numbers.types.index, numbers.types.itertuples(), strict=True)
+        for label, row in zip(types.index, types.itertuples(), strict=True)
     ]
     caption = (
         "Cells with each label, and their median number of open peaks; then cells whose likeliest label it was, how "
@@ -289,7 +291,7 @@ def _truth(numbers: ReportNumbers, figures: ReportFigures, truth: str) -> Iterat
     rows = [[name, f"{value:,.0f}" if name == "n_cells" else f"{value:.3f}"] for name, value in scores.items()]
     caption = f"Predicted labels against .obs[{truth!r}], by sl.metrics.annotation_report."
     yield _html.table("truth-table", caption, ["metric", "value"], rows)
-    yield _html.pictures(figures.against_truth())
+    yield _html.pictures(figures.against_truth(has_scores=bool((cells["score"] > 0).any())))
     counts = pd.crosstab(cells["truth"].to_numpy(), cells["label"].to_numpy())
     rows = [[str(label), *(f"{n:,}" for n in row)] for label, row in zip(counts.index, counts.to_numpy(), strict=True)]
     head = ["known \\ predicted", *map(str, counts.columns)]
@@ -306,7 +308,7 @@ def _parameters(numbers: ReportNumbers) -> Iterator[str]:
     rows = sorted([name, _text(value)] for name, value in _flat(numbers.uns["params"]))
     yield _html.table("parameters-table", "Parameters of the call.", ["parameter", "value"], rows, kind="words")
     found = _flat(numbers.uns["history"])
-    rows = sorted([name, _text(value)] for name, value in found if not isinstance(value, Sequence | np.ndarray))
+    rows = sorted([name, _text(value)] for name, value in found if not _is_list(value))
     if rows:
         caption = "What the method found, as .uns[key]['history'] has it."
         yield _html.table("history-table", caption, ["what", "value"], rows, kind="words")
@@ -325,11 +327,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, Sequence | np.ndarray):
+    if _is_list(value):
         return ", ".join(map(_text, value))
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        return str(value)
     return f"{value:,}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
 
 
 def _cells(n: int) -> str:

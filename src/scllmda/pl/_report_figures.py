@@ -106,17 +106,21 @@ class ReportFigures:
         """Return novelty by raw label."""
         return [(novelty(self._data, **self._return), "Novelty of each cell, by its likeliest label.")]
 
-    def against_truth(self) -> Shown:
-        """Return how predicted labels compare with known ones."""
+    def against_truth(self, *, has_scores: bool) -> Shown:
+        """Return how predicted labels compare with known ones; and scores, if cells with a known label have them."""
         options = {**self._return, "truth": self._truth}
-        return [
+        found: Shown = [
             (
                 confusion(self._data, **options),
                 "Predicted against known labels, as shares of each known label's cells.",
             ),
             (label_flow(self._data, **options), "Where the cells of each known label went."),
-            (reliability(self._data, **options), "Whether cells of a score are as often right as it says."),
         ]
+        if has_scores:
+            found.append(
+                (reliability(self._data, **options), "Whether cells of a score are as often right as it says.")
+            )
+        return found
 
     def training(self) -> Shown:
         """Return the losses of a network's training."""
