@@ -22,6 +22,7 @@ from tests._objects import added, annotated, pair, snapshot, together, with_X
 
 import scllmda as sl
 from scllmda.pl import _html, _joint_map, _report
+from scllmda.pl._report_figures import ReportFigures
 
 mpl.use("Agg")
 
@@ -347,6 +348,19 @@ def test_what_was_there_stays_until_the_page_is_whole(query: AnnData, tmp_path: 
     assert path.read_text() == "before"
 
 
+@pytest.mark.parametrize(("of_both", "n_panels"), [(True, 5), (False, 3)])
+def test_basis(query: AnnData, reference: AnnData, of_both: bool, n_panels: int) -> None:
+    """A map that only the query has shows what is the query's."""
+    of_reference = reference.copy()
+    query.obsm["X_map"] = query.obsm["X_scllmda_da"][:, :2]
+    if of_both:
+        of_reference.obsm["X_map"] = np.zeros((reference.n_obs, 2))
+    before = set(query.uns["scllmda"])
+    figures = ReportFigures(query, query, "scllmda", of_reference, of_reference, None, "X_map", "atac")
+    assert len(figures.maps()[0]) == n_panels
+    assert set(query.uns["scllmda"]) == before, "no UMAP is made"
+
+
 def test_wrong(query: AnnData, tmp_path: Path) -> None:
     query.obs["nothing"] = None
     with pytest.raises(ValueError, match=r"No query cell has a label in \.obs\['nothing'\]"):
@@ -355,4 +369,6 @@ def test_wrong(query: AnnData, tmp_path: Path) -> None:
         sl.pl.report(query, tmp_path / "a.pdf")
     with pytest.raises(KeyError, match=r"Run sl\.tl\.annotate first"):
         sl.pl.report(query, tmp_path / "a.html", key="absent")
+    with pytest.raises(KeyError, match=r"Did not find \.obsm\['nothing'\]"):
+        sl.pl.report(query, tmp_path / "a.html", basis="nothing")
     assert list(tmp_path.iterdir()) == []
