@@ -94,6 +94,7 @@ ALL = {
     '--novelty-recipe {"n_dims":16}': {"novelty_recipe": {"n_dims": 16}},
     "--min-probability 0.7": {"min_probability": 0.7},
     "--majority-voting leiden": {"majority_voting": "leiden"},
+    "--ontology-key of_lineage id": {"ontology_key": ["of_lineage", "id"]},
     "--min-overlap 0.25": {"min_overlap": 0.25},
     "--chain CHAIN": {"chain": Path("CHAIN")},
     "--frozen": {"frozen": True},

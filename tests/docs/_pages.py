@@ -40,8 +40,12 @@ def blocks(page: Path, language: str) -> Iterator[Block]:
 
 def pages() -> list[Path]:
     """Return the README, the page for contributors and all written pages of the documentation."""
-    docs, made = ROOT / "docs", {"_build", "generated", "tutorials"}
-    written = (page for page in docs.rglob("*.md") if not made & set(page.relative_to(docs).parts))
+    docs = ROOT / "docs"
+    written = (
+        page
+        for page in docs.rglob("*.md")
+        if not {"_build", "generated", "tutorials"} & set(page.relative_to(docs).parts)
+    )
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(written)]
 
 
