@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib
@@ -18,6 +19,8 @@ from tests.docs._pages import PAGES, ROOT, RUN_ELSEWHERE, blocks, namespace, pag
 
 from scllmda.cli._parser import make_parser
 
+BRIEFLY = {"n_epochs": 1, "pretrain_epochs": 1}
+"""How long networks train here."""
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
@@ -39,6 +42,9 @@ def test_python(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     # The real one compiles for half a minute; tests/pl has it.
     monkeypatch.setattr("scllmda.pl._joint_map._umap", lambda X: X[:, :2].copy())
     matplotlib.use("agg")
+    for method in ("annatac", "epifoundation"):
+        module = f"scllmda.methods.{method}._recipe"
+        monkeypatch.setattr(f"{module}.PRESETS", {"small": import_module(module).PRESETS["small"] | BRIEFLY})
     names = namespace(PAGES[name], tmp_path)
     for block in found:
         code = "\n" * (block.line - 1) + block.code

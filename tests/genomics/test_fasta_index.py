@@ -53,10 +53,10 @@ def fetch(path: Path, genome: dict[str, str]) -> tuple[list[str], list[str]]:
 
 
 def fresh_index(path: Path) -> bytes:
-    """Return the index that pyfaidx makes of a FASTA that has none."""
+    """Return the index that pyfaidx makes of a FASTA that has none; before 0.9 it took comments for a contig None."""
     index = path.parent / "fresh.fai"
     Faidx(path, indexname=index).close()
-    return index.read_bytes()
+    return b"".join(line for line in index.read_bytes().splitlines(True) if not line.startswith(b"None\t"))
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from tests._objects import (
 
 import scllmda as sl
 
-QUICK: dict[str, Any] = {"preset": "small", "bin_size": 2000, "n_layers": 1, "n_epochs": 2, "pretrain_epochs": 2}
+QUICK: dict[str, Any] = {"preset": "small", "bin_size": 2000, "n_layers": 1, "n_epochs": 2, "min_steps": 1}
+TRAINING = {**QUICK, "pretrain_epochs": 2}
 
 
 def run(query: AnnData, reference: AnnData | None = None, **recipe: Any) -> AnnData:
@@ -68,7 +69,7 @@ def test_learns_the_types_with_and_without_shared_peaks(shared: bool) -> None:
         reference.var["end"], query.var["start"] = middle.to_numpy(), middle.to_numpy()
         for adata in (reference, query):
             adata.var_names = adata.var.astype(str).agg("{0[chrom]}:{0[start]}-{0[end]}".format, axis=1)
-    done = run(query, reference, n_epochs=16, bin_size=1000)
+    done = run(query, reference, n_epochs=8, min_steps=40, bin_size=1000)
     coverage = done.uns["scllmda"]["coverage"]
     assert (coverage["n_matched_query"], coverage["n_own"]) == ((600, 0) if shared else (0, 600))
     assert (done.obs["scllmda_raw"].astype(str) == query.obs["cell_type"].astype(str)).mean() > 0.8
@@ -131,7 +132,7 @@ class TestWeights:
     @staticmethod
     def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder = tmp_path_factory.mktemp("weights") / "annatac"
-        sl.tl.pretrain(sl.pp.peak_islands(pair()[0], bin_size=2000), "annatac", output=folder, recipe=QUICK)
+        sl.tl.pretrain(sl.pp.peak_islands(pair()[0], bin_size=2000), "annatac", output=folder, recipe=TRAINING)
         return str(folder)
 
     def test_are_where_training_begins(self, folder: str) -> None:
@@ -149,7 +150,7 @@ class TestWeights:
         reference, query = pair()
         islands = sl.pp.peak_islands(reference, bin_size=2000)
         islands.uns["genome"] = "hg38"
-        sl.tl.pretrain(islands, "annatac", output=tmp_path / "hg38", recipe=QUICK)
+        sl.tl.pretrain(islands, "annatac", output=tmp_path / "hg38", recipe=TRAINING)
         reference.uns["genome"] = query.uns["genome"] = "mm10"
         match = r"The reference's peaks are of the genome build 'mm10', those of the checkpoint weights=.* of 'hg38'"
         with pytest.raises(ValueError, match=match):
@@ -194,7 +195,7 @@ class TestWeights:
 
 def test_pretraining_on_the_cells_themselves() -> None:
     reference, query = pair()
-    done = run(query, reference, pretrain=True)
+    done = run(query, reference, pretrain=True, pretrain_epochs=2)
     assert len(done.uns["scllmda"]["history"]["pretraining_loss"]) == 2
     assert (done.obsm["X_scllmda_da"] != run(query, reference).obsm["X_scllmda_da"]).any()
 

@@ -207,6 +207,9 @@ def _make_index(fasta: Path, target: Path) -> None:
     except RuntimeError as error:  # what pyfaidx calls unforeseen
         msg = "a contig has lines of several lengths, or blank lines after it"
         raise ValueError(msg) from error
+    # pyfaidx before 0.9 lists comments before the first header as a contig at byte 0, where none can begin.
+    lines = target.read_text(encoding="utf-8").splitlines(keepends=True)
+    target.write_text("".join(line for line in lines if line.split("\t")[2:3] != ["0"]), encoding="utf-8")
 
 
 def _keep_index(index: Path, target: Path) -> None:

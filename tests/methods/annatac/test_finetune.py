@@ -123,7 +123,7 @@ def test_stops_without_a_better_network_and_keeps_the_best(monkeypatch: pytest.M
         return (np.eye(3)[np.where(np.arange(n) < wrong, (truth + 1) % 3, truth)] * 0.9 + 0.1 / 3,)
 
     monkeypatch.setattr(_finetune, "predict", say)
-    trained, history = train(data, labels, recipe(patience=3))
+    trained, history = train(data, labels, recipe(patience=3, min_steps=1))
     assert len(history["held_out_accuracy"]) == 5
     assert history["best_epoch"] == 2
     torch.testing.assert_close(trained.classify.weight.detach(), seen[1], rtol=0, atol=0)

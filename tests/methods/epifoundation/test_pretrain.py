@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from tests.methods.epifoundation._cells import cells, peaks, recipe
 
 from scllmda.checkpoints import read_checkpoint
@@ -136,6 +137,7 @@ def test_without_batches_there_is_no_embedding_of_them(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import torch
 from tests.methods.epifoundation.test_pretrain import train
 from scllmda.methods.epifoundation._pretrain import AlignedCells
 
@@ -147,6 +149,7 @@ def fatal(self, cells, epoch):
     return batch(self, cells, epoch)
 
 AlignedCells.batch = fatal
+torch.set_num_threads(int(sys.argv[2]))
 train(Path(sys.argv[1]))
 """
 
@@ -155,8 +158,8 @@ train(Path(sys.argv[1]))
 def test_killed_in_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
-        env=environment | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(torch.get_num_threads())],
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
