@@ -44,7 +44,8 @@ def test_python(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     matplotlib.use("agg")
     for method in ("annatac", "epifoundation"):
         module = f"scllmda.methods.{method}._recipe"
-        monkeypatch.setattr(f"{module}.PRESETS", {"small": import_module(module).PRESETS["small"] | BRIEFLY})
+        presets = import_module(module).PRESETS
+        monkeypatch.setattr(f"{module}.PRESETS", {**presets, "small": presets["small"] | BRIEFLY})
     names = namespace(PAGES[name], tmp_path)
     for block in found:
         code = "\n" * (block.line - 1) + block.code
