@@ -16,7 +16,7 @@ from .._anndata import PEAKS, write_slots
 from .._checks import checked
 from ..genomics import bare_contig
 from ._barcodes import read_barcodes
-from ._fragment_files import can_be_counted, count, look_at
+from ._fragment_files import FragmentCounts, Fragments, can_be_counted, count, look_at, require_snapatac2
 from ._given_peaks import given_peaks
 from ._samples import by_sample, files_by_sample, named
 
@@ -131,6 +131,7 @@ def count_fragments(
     >>> sl.pp.count_fragments(path, adata, barcodes=["TTTG-1"], counting="fragment").X.toarray().tolist()
     [[1.0, 0.0]]
     """
+    require_snapatac2()
     files = {sample: look_at(path) for sample, path in files_by_sample(fragments).items()}
     given = given_peaks(peaks, mod)
     _require_same_build(files, given)

@@ -61,7 +61,7 @@ class FragmentCounts:
     """Largest number of fragments of any barcode."""
 
 
-def _snapatac2() -> Any:
+def require_snapatac2() -> Any:
     """Import SnapATAC2; raise ImportError with what to install."""
     try:
         import snapatac2
@@ -128,7 +128,7 @@ def count(
     counting
         What is counted, in SnapATAC2's words.
     """
-    snap = _snapatac2()
+    snap = require_snapatac2()
     names, spelled = _spellings(peaks)
     contigs = {name.rpartition(":")[0] for name in names}
     with TemporaryDirectory(prefix="scllmda-", ignore_cleanup_errors=True) as folder, _panics_named(fragments.path):
