@@ -16,7 +16,7 @@ from .._anndata import PEAKS, write_slots
 from .._checks import checked
 from ..genomics import bare_contig
 from ._barcodes import read_barcodes
-from ._fragment_files import FragmentCounts, Fragments, can_be_counted, count, look_at, require_snapatac2
+from ._fragment_files import can_be_counted, count, look_at, require_snapatac2
 from ._given_peaks import given_peaks
 from ._samples import by_sample, files_by_sample, named
 
