@@ -128,8 +128,7 @@ def added(before: Slots, after: Slots) -> set[tuple[str, str]]:
 
 def annotation_slots(adata: AnnData, key: str = "scllmda") -> Slots:
     """Return the slots of an annotation."""
-    slots = snapshot(adata)
-    return {slot: slots[slot] for slot in sorted(annotation_keys(key))}
+    return {(attr, name): getattr(adata, attr)[name] for attr, name in sorted(annotation_keys(key))}
 
 
 def assert_same_annotation(found: AnnData, expected: AnnData, *, ignore: tuple[str, ...] = ()) -> None:
