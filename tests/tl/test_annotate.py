@@ -616,9 +616,13 @@ class TestSequence:
 
 class TestFiles:
     # The graph network's libraries may be loaded here for the first time.
-    # anndata asks pandas 3 for an option that is on its way out.
-    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:`torch.jit.script` is deprecated")
-    @pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
+    @pytest.mark.filterwarnings(
+        "error",
+        "ignore:Writing zarr v2",
+        "ignore:`torch.jit.script` is deprecated",
+        # anndata asks pandas 3 for it.
+        "ignore:The 'future.infer_string' option",
+    )
     @pytest.mark.parametrize("form", ["h5ad", "zarr"])
     @pytest.mark.parametrize(
         ("sequence", "options", "names"),
