@@ -106,8 +106,12 @@ def annotation_keys(key: str = "scllmda") -> set[tuple[str, str]]:
 
 def snapshot(adata: AnnData) -> Slots:
     """Return a deep copy of all that an object holds."""
+    # anndata 0.13 has .X among the layers, as None.
     slots: Slots = {
-        (name, key): deepcopy(getattr(adata, name)[key]) for name in ATTRIBUTES for key in getattr(adata, name)
+        (name, key): deepcopy(getattr(adata, name)[key])
+        for name in ATTRIBUTES
+        for key in getattr(adata, name)
+        if key is not None
     }
     slots["X", ""] = None if adata.X is None else adata.to_memory(copy=True).X
     slots["obs_names", ""], slots["var_names", ""] = adata.obs_names.copy(), adata.var_names.copy()
@@ -124,8 +128,7 @@ def added(before: Slots, after: Slots) -> set[tuple[str, str]]:
 
 def annotation_slots(adata: AnnData, key: str = "scllmda") -> Slots:
     """Return the slots of an annotation."""
-    slots = snapshot(adata)
-    return {slot: slots[slot] for slot in sorted(annotation_keys(key))}
+    return {(attr, name): getattr(adata, attr)[name] for attr, name in sorted(annotation_keys(key))}
 
 
 def assert_same_annotation(found: AnnData, expected: AnnData, *, ignore: tuple[str, ...] = ()) -> None:

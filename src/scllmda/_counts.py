@@ -157,8 +157,10 @@ def _is_layer(adata: AnnData, layer: str | None) -> bool:
 def _stored(adata: AnnData, layer: str | None, what: str) -> Any:
     parameter = _parameter(what)
     if _is_layer(adata, layer) and layer not in adata.layers:
+        # anndata 0.13 lists .X among the layers, as None.
+        there = sorted(filter(None, adata.layers))
         msg = (
-            f"Did not find .layers[{layer!r}] of the {what}, only {sorted(adata.layers)}. Pass {parameter}= the one "
+            f"Did not find .layers[{layer!r}] of the {what}, only {there}. Pass {parameter}= the one "
             f"that holds its counts, or {parameter}='X' for .X."
         )
         raise KeyError(msg)

@@ -46,7 +46,8 @@ def mdata(adata: AnnData) -> MuData:
 
 def contents(adata: AnnData) -> dict[str, list[str]]:
     return {
-        attr: sorted(getattr(adata, attr)) for attr in ["obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"]
+        attr: sorted(filter(None, getattr(adata, attr)))
+        for attr in ["obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"]
     }
 
 

@@ -616,7 +616,13 @@ class TestSequence:
 
 class TestFiles:
     # The graph network's libraries may be loaded here for the first time.
-    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:`torch.jit.script` is deprecated")
+    @pytest.mark.filterwarnings(
+        "error",
+        "ignore:Writing zarr v2",
+        "ignore:`torch.jit.script` is deprecated",
+        # anndata asks pandas 3 for it.
+        "ignore:The 'future.infer_string' option",
+    )
     @pytest.mark.parametrize("form", ["h5ad", "zarr"])
     @pytest.mark.parametrize(
         ("sequence", "options", "names"),

@@ -100,7 +100,7 @@ def _expression(data: Any, what: str, layer: str | None, parameter: str) -> Expr
     X = data
     if isinstance(data, AnnData):
         if layer is not None and layer not in data.layers:
-            found = f"Did not find .layers[{layer!r}] of {what}=, only {sorted(data.layers)}."
+            found = f"Did not find .layers[{layer!r}] of {what}=, only {sorted(filter(None, data.layers))}."
             msg = f"{found} Pass {parameter}= one of them, or None for .X."
             raise KeyError(msg)
         X, cells, genes = data.X if layer is None else data.layers[layer], data.obs_names, data.var_names
