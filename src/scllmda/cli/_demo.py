@@ -33,8 +33,11 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Simulate, annotate, and draw."""
-    from .. import datasets, get, metrics, pl, pp, tl
+    """Simulate, annotate, and draw, on one thread: with so few cells more of them wait for one another."""
+    # Limited are libraries that are there: this one brings them.
+    import sklearn.manifold  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
     from .._files import naming, require_folder
 
     folder: Path = options.output
@@ -43,6 +46,13 @@ def run(options: Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     genome = folder / "genome.fa.gz"
     say(options, "simulating a labeled reference, and a query of another platform, on a random genome")
+    with threadpool_limits(1):
+        _annotate_and_draw(options, folder, genome)
+
+
+def _annotate_and_draw(options: Namespace, folder: Path, genome: Path) -> None:
+    from .. import datasets, get, metrics, pl, pp, tl
+
     reference, query = datasets.simulate(fasta=genome, rng=options.seed)
     for name, cells in (("reference", reference), ("query", query)):
         del cells.var["sequence"]
@@ -80,17 +90,12 @@ def run(options: Namespace) -> None:
 
 
 def _draw_map(reference: AnnData, query: AnnData) -> None:
-    """Give both objects a t-SNE of their aligned representation: the first UMAP after an installation takes a minute.
-
-    One thread: for so few cells more of them wait for one another, on a busy machine for minutes.
-    """
+    """Give both objects a t-SNE of their aligned vectors: the first UMAP after an installation takes a minute."""
     import numpy as np
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     aligned = np.vstack([query.uns["scllmda"]["reference"]["X_da"], query.obsm["X_scllmda_da"]])
-    with threadpool_limits(1):
-        found = TSNE(random_state=0).fit_transform(aligned)
+    found = TSNE(random_state=0).fit_transform(aligned)
     reference.obsm[MAP], query.obsm[MAP] = np.split(found, [reference.n_obs])
 
 
