@@ -41,6 +41,17 @@ def follow(advice: Advice, way: str, code: str, names: dict[str, Any]) -> None:
     assert eval(advice.then, names)
 
 
+def follow_warning(advice: Advice, way: int, names: dict[str, Any], warnings: list[str]) -> None:
+    """Follow the advice of a warning, and assert that it is not given again."""
+    exec(advice.given, names)
+    warnings.clear()
+    exec(advice.call, names)
+    (message,) = filter(pattern(advice.says).search, warnings)
+    warnings.clear()
+    follow(advice, advice.done[way], code_in(message, advice.says), names)
+    assert not any(map(pattern(advice.says).search, warnings))
+
+
 def each(cases: dict[str, Advice]) -> Callable[[Any], Any]:
     """Return the decorator of a test of each way of each case."""
     ways = [(name, i) for name, advice in cases.items() for i in range(len(advice.done))]

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
-from tests._advice import Advice, code_in, each, follow, pattern
+from tests._advice import Advice, code_in, each, follow, follow_warning
 from tests._objects import pair, paired
 
 import scllmda as sl
@@ -293,11 +293,4 @@ def test_after_an_error(name: str, way: int, names: dict[str, Any], warnings: li
 
 @each(WARNED)
 def test_after_a_warning(name: str, way: int, names: dict[str, Any], warnings: list[str]) -> None:
-    advice = WARNED[name]
-    exec(advice.given, names)
-    warnings.clear()
-    exec(advice.call, names)
-    (message,) = filter(pattern(advice.says).search, warnings)
-    warnings.clear()
-    follow(advice, advice.done[way], code_in(message, advice.says), names)
-    assert not any(map(pattern(advice.says).search, warnings))
+    follow_warning(WARNED[name], way, names, warnings)

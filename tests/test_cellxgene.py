@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests._objects import pair
-from tests._pages import python_of
+from tests.docs._pages import python_of
 
 IDS = {"B": "CL:0000236", "CD4 T": "CL:0000624", "CD8 T": "CL:0000625", "Plasma": "CL:0000786"}
 

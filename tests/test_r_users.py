@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from tests._objects import pair
-from tests._pages import python_of
+from tests.docs._pages import python_of
 
 import scllmda as sl
 

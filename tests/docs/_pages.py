@@ -38,6 +38,11 @@ def blocks(page: Path, language: str) -> Iterator[Block]:
         yield Block(language, textwrap.dedent(found[2]), text[: found.start()].count("\n") + 2)
 
 
+def python_of(page: str) -> list[str]:
+    """Return the Python code of a page of the documentation, block by block."""
+    return [block.code for block in blocks(ROOT / "docs" / page, "python")]
+
+
 def pages() -> list[Path]:
     """Return the README, the page for contributors and all written pages of the documentation."""
     docs = ROOT / "docs"
