@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from ..factorisation import Evidence
+from ..factorisation import Evidence, in_order
 from ..graphs import nearest_graphs
-from ._logistic import logistic_posteriors
+from ._logistic import logistic_posteriors, quiet_newton
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -128,9 +128,11 @@ def _regressions(
     from sklearn.preprocessing import normalize
 
     cells = np.concatenate(new)
-    logs = [
-        np.log(logistic_posteriors(a, labels, b, n_classes, C=C, balance=balance) + FLOOR)
-        for a, b in ((known, cells), (normalize(known), normalize(cells)))
-    ]
+
+    def log_posteriors(sides: tuple[Float, Float]) -> Float:
+        return np.log(logistic_posteriors(sides[0], labels, sides[1], n_classes, C=C, balance=balance) + FLOOR)
+
+    with quiet_newton():
+        logs = list(in_order(log_posteriors, [(known, cells), (normalize(known), normalize(cells))]))
     mean = np.mean(logs, axis=0).reshape(len(new), -1, n_classes).mean(axis=0)
     return log_softmax(mean, axis=1)
