@@ -312,7 +312,7 @@ BAD = {
     "a line of text": ((text() + "chr1\tx\t9\tA\n").encode(), OSError, r"InvalidStartPosition.*chr1\\tx\\t9"),
     "names of columns": (b"chrom\tstart\tend\tbarcode\nchr1\t1\t9\tA\n", ValueError, "has to begin with '#', or to be"),
     "blanks": (b"chr1 1 9 A 1\n", ValueError, r"its first line is 'chr1 1 9 A 1'\); expected contig, start, end and"),
-    "a BED of three columns": (b"chr1\t1\t9\n", ValueError, "is no file of fragments="),
+    "a BED of three columns": (b"chr1\t1\t9\n", ValueError, r"is no file of fragments \("),
     "nothing": (b"", ValueError, "it is empty"),
     "a header alone": (HEADER.encode(), ValueError, "it is empty"),
 }

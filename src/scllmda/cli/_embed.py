@@ -44,11 +44,11 @@ def run(options: Namespace) -> None:
     if options.cache_dir is not None:
         with naming("--cache-dir"):
             require_folder(options.cache_dir)
+    given = values(options, tl.embed_peaks, but=OBJECTS)
     encoder = encoders.get(options.encoder, device=options.device)
     data = read_data(options.input, "--input", options.mod)
     with connected(options.client) as client:
-        given = {**values(options, tl.embed_peaks, but=OBJECTS), "client": client}
-        tl.embed_peaks(data, **given)
+        tl.embed_peaks(data, **{**given, "client": client})
     key = options.key_added or f"X_{encoder.name}"
     vectors = read(data, mod=options.mod).varm[key]
     n_peaks, n_dims = vectors.shape

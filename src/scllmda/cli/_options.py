@@ -64,8 +64,20 @@ def parameters(function: Callable[..., Any], but: Collection[str]) -> list[inspe
 
 
 def values(options: Namespace, function: Callable[..., Any], *, but: Collection[str]) -> dict[str, Any]:
-    """Return what was given for the parameters of a function, to call it with."""
-    return {parameter.name: getattr(options, parameter.name) for parameter in parameters(function, but)}
+    """Return what was given for the parameters of a function, to call it with; raise where it would refuse a value."""
+    from .._checks import check
+
+    found = parameters(function, but)
+    given = {parameter.name: getattr(options, parameter.name) for parameter in found}
+    check(given, {parameter.name: str(parameter.annotation) for parameter in found})
+    return given
+
+
+def several(given: Any) -> list[Any]:
+    """Return what an option of one value or several holds, as a list: empty where it was not given."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def documented(function: Callable[..., Any]) -> dict[str, str]:
@@ -143,7 +155,7 @@ class Constants(Action):
 
 
 class OneOrSeveral(Action):
-    """One text as it is, several as a list."""
+    """One value as it is, several as a list."""
 
     def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: Any = None) -> None:
         """Keep them."""
