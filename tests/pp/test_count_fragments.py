@@ -318,6 +318,25 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(("moved", "is_said"), [(0, False), (33_000, True)])
+def test_as_many_fragments_as_by_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int, is_said: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("scllmda._logging.warning", said.append)
+    rng = np.random.default_rng(0)
+    at = 100_000 + 20_000 * rng.integers(0, 200, 2000)
+    everywhere = rng.integers(100_000, 4_100_000, 2000)
+    fragments = [("chr1", start, start + 50, "AAAC") for start in np.sort(np.concatenate([at, everywhere])).tolist()]
+    path = write_fragments(tmp_path / "fragments.tsv", text(fragments))
+    # Peaks lie where fragments are dense, or 33 kb from there, as in another genome build.
+    starts = np.arange(100_000, 4_100_000, 20_000) + moved
+    peaks = [f"chr1:{start}-{start + 500}" for start in starts.tolist()]
+    found = sl.pp.count_fragments(path, peaks).uns["count_fragments"]
+    assert (found["fraction_in_peaks"] < 2 * found["fraction_by_chance"]) == is_said
+    assert any("do by chance, after shifting the peaks" in text for text in said) == is_said
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_files_that_are_none(what: str, tmp_path: Path, temporary: Path) -> None:
     content, error, words = BAD[what]

@@ -53,6 +53,8 @@ def run(options: Namespace) -> None:
     k = portable.obsm[key].shape[1]
     write_data(options, portable, options.output)
     say(options, f"{portable.n_obs:,} cells × {portable.n_vars:,} peaks, fitted in {k} dimensions, without counts")
+    if list(portable.obs):
+        say(options, f"columns that are passed on with the cells: {', '.join(map(str, portable.obs))}")
     found = {"n_cells": portable.n_obs, "n_peaks": portable.n_vars, "n_dims": k}
     print_json(options, "fit", {**found, "files": {"output": str(options.output)}})
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OBJECTS = {"query", "reference"}
 """Parameters of :func:`scllmda.tl.map_cells` that are files here."""
-CLIENT = "address of a Dask scheduler whose workers take part, such as tcp://localhost:8786"
+USE_VARM = "key of the query's .varm with peak embeddings; by default that of the reference, if the query has it"
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_options(parser: ArgumentParser) -> None:
     files.add_argument(
         "--output", type=path, required=True, metavar="PATH", help="the query with its vectors; may be the query's path"
     )
-    add_parameters(parser.add_argument_group("mapping"), tl.map_cells, but=OBJECTS, texts={"client": CLIENT})
+    add_parameters(parser.add_argument_group("mapping"), tl.map_cells, but=OBJECTS, texts={"use_varm": USE_VARM})
     of_fragments = parser.add_argument_group("if the query is fragments")
     add_parameters(of_fragments, pp.count_fragments, but=OF_FRAGMENTS)
     add_talk(parser)

@@ -131,7 +131,7 @@ def annotate(
     min_overlap
         Smallest overlap of a query and a reference peak, 0.5 if None; as in :func:`scllmda.pp.match_peaks`.
     chain
-        UCSC chain file from the query's genome build to the reference's; as there.
+        UCSC chain file from the query's genome build to the reference's; as in :func:`scllmda.pp.match_peaks`.
     frozen
         Map the query to the space that :func:`scllmda.tl.cell_embeddings` fitted to the reference
         (:func:`scllmda.tl.map_cells`) instead of embedding both jointly: quicker, and a cell's vector does not depend
