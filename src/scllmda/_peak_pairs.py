@@ -202,7 +202,7 @@ def _refuse_other_chain(query: AnnData, reference: AnnData, chains: Chains) -> N
     source, target = (build or "an unknown build" for build in chains.builds)
     msg = (
         f"The chain leads from {source} to {target}, by the lengths of chromosome 1, and peaks are {found}; expected "
-        f"the way from the query's build to the reference's. Instead, {_chain(*builds)}. If one of the names is wrong, "
+        f"the other way, or another chain: {_chain(*builds)}. If one of the names is wrong, "
         "correct it."
     )
     raise ValueError(msg)

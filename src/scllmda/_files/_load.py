@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,10 @@ def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
         if matrix != path:
             logg.result(f"{str(path)!r} is a run of Cell Ranger: read {matrix.name!r}, the called cells.")
         return read
-    with damage_named(path):
+    with damage_named(path), warnings.catch_warnings():
+        # Of what libraries will do at a later time, and of names that are numbers and become text.
+        warnings.filterwarnings("ignore", message=r"From 0\.4 \.update\(\) will not pull", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Transforming to str index")
         return unless_replaced(path, read_store if path.suffix == ".zarr" else read_hdf5, holds)
 
 
