@@ -487,7 +487,7 @@ PEAKS = {
         "query = moved(query); query.uns['genome'], reference.uns['genome'] = 'hg38', 'hg19'",
         "annotate(query, reference)",
         "expected the same. To lift the query over, pass the UCSC chain file that leads from the "
-        "query's build to the reference's, as chain= (hg19ToHg38.over.chain.gz, say). If one of the names is wrong, "
+        "query's build to the reference's, as chain= (hg38ToHg19.over.chain.gz). If one of the names is wrong, "
         "correct it",
         [
             "query = sl.pp.match_peaks(query, reference, chain=chain); <call>",

@@ -38,7 +38,7 @@ def run(options: Namespace) -> None:
     require_data(options.input, "--input")
     data = read_data(options.input, "--input", options.mod)
     adata = read(data, mod=options.mod)
-    truth = obs_column(data, adata, options.truth, parameter="--truth", what="input")
+    truth = obs_column(data, adata, options.truth, parameter="truth", what="input")
     table = get.annotation(adata, options.key, proba=True)
     query = query_cells(data, adata, options.key)
     predicted, proba = table["raw" if options.raw else "label"], table.iloc[:, 4:]

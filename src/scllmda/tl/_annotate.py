@@ -131,7 +131,7 @@ def annotate(
     min_overlap
         Smallest overlap of a query and a reference peak, 0.5 if None; as in :func:`scllmda.pp.match_peaks`.
     chain
-        UCSC chain file from the query's genome build to the reference's; as there.
+        UCSC chain file from the query's genome build to the reference's; as in :func:`scllmda.pp.match_peaks`.
     frozen
         Map the query to the space that :func:`scllmda.tl.cell_embeddings` fitted to the reference
         (:func:`scllmda.tl.map_cells`) instead of embedding both jointly: quicker, and a cell's vector does not depend
@@ -174,10 +174,10 @@ def annotate(
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs of the written cells, without edges between reference and query.
     ``.uns[key]``
-        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
-        of the loadings it predicts on held-out peaks), ``reference`` (names of its cells whose label the others
-        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots); with
-        ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
+        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, whose was
+        not used and why, what share of the loadings it predicts on held-out peaks), ``reference`` (names of its cells
+        whose label the others contradict; with ``reference=``, its cells' aligned representation and label codes, for
+        plots); with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 

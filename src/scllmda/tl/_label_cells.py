@@ -18,6 +18,7 @@ from ._choices import Choices
 from ._clusters import leiden
 from ._inputs import Inputs
 from ._labels import as_levels
+from ._sequences import unused_sequences
 from ._sources import SpaceSource
 
 if TYPE_CHECKING:
@@ -80,6 +81,16 @@ def label_cells(
     }
     if inputs.known is not adata:
         reference |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
+    coverage = {
+        **source.coverage,
+        **unused_sequences(
+            source.sequence_there,
+            source.coverage,
+            reads=choices.reads_sequence,
+            learns=source.encoder_learns,
+            frozen=source.is_frozen,
+        ),
+    }
     of_call = {**params, "n_latent": annotation.n_dims, **choices.params()}
     slots = annotation_slots(
         choices.key_added,
@@ -87,7 +98,7 @@ def label_cells(
         inputs.labels,
         written,
         adata.obs_names,
-        {"params": of_call, "coverage": dict(source.coverage), "reference": reference},
+        {"params": of_call, "coverage": coverage, "reference": reference},
         min_probability=choices.min_probability,
         terms=inputs.terms,
         clusters=voting,
