@@ -309,8 +309,8 @@ def epifoundation_parts(results: pd.DataFrame) -> Iterator[str]:
     if (rows := of.get("batch correction")) is not None:
         yield (
             "Batches mixed and types kept apart, of 1 each: NMI / ASW of types / ASW of isolated types / cLISI / ASW "
-            "of batches / graph connectivity. Of bone marrow EpiFoundation learned the labels of one donor, and SCANVI of both data sets "
-            "the labels of one side."
+            "of batches / graph connectivity. Of bone marrow EpiFoundation learned the labels of "
+            "one donor, and SCANVI of both data sets the labels of one side."
         )
         scores = ("nmi", "label_asw", "isolated_label_asw", "clisi", "batch_asw", "graph_connectivity")
         yield settings_table(rows.assign(setting=rows["task"]), scores)
