@@ -7,7 +7,7 @@ slots. Nothing but the registry names a system.
 from __future__ import annotations
 
 from ._cells import Cells
-from ._decide import finest_label, majority_label
+from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
@@ -47,6 +47,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "common_label",
     "embedding_models",
     "expression_method",
     "finest_label",

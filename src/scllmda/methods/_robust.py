@@ -101,7 +101,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     logs |= {name: classifiers[name](known, labels, pooled, n_classes) for name in weights if name != "alone"}
     # p ← restart p + (1 − restart) × that of neighbors, until it no longer changes; then p^(1/temperature).
     smoothed = _smooth(mix(logs, weights), new.graph, _votes(known, labels, new, task), share, recipe.restart)
-    proba = scale(smoothed, temperature)
+    as_held_out = proba = scale(smoothed, temperature)
     if share == 1:
         expected = np.bincount(labels, minlength=n_classes) / len(labels)
         proba = _without_absent(proba, symmetrize(new.graph), expected, recipe)
@@ -117,7 +117,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
         as_query[part.new] = where(part.new_cells)
     aligned = task.in_order(where(known), where(new))
     history = {"temperature": temperature, "weights": weights}
-    return Result(proba, aligned, history, as_query, scale(held_out, temperature))
+    return Result(proba, aligned, history, as_query, scale(held_out, temperature), as_held_out)
 
 
 def _try(
@@ -314,5 +314,10 @@ def _without(proba: Float, absent: NDArray[np.bool_]) -> Float:
 
 
 ROBUST = Method(
-    "robust", robust, RobustRecipe, "Our default: logistic regressions, smoothed over the graph, calibrated", "scllmda"
+    "robust",
+    robust,
+    RobustRecipe,
+    "Our default: logistic regressions, smoothed over the graph, calibrated",
+    "scllmda",
+    holds_out=True,
 )

@@ -224,6 +224,8 @@ class Result:
     """(n_reference, k) the reference cells in it as if they had the query's depths; None where that is no matter."""
     held_out: Float | None = None
     """(n_reference, n_classes) probabilities of reference cells by the others."""
+    as_held_out: Float | None = None
+    """(n_query, n_classes) probabilities of query cells made as those of ``held_out`` were; None for ``proba``."""
 
 
 def _refuse(part: str, reads: frozenset[str]) -> NoReturn:
