@@ -222,8 +222,7 @@ def sets_page(found: Results) -> Iterator[str]:
     yield (
         f"Between donors of bone marrow {int(donors['below'].sum())} of {int(donors['n_types'].sum())} types have less "
         "than .85 at .9, where these ways were compared and the package's was chosen. On the other pairs nothing was "
-        "chosen: between studies, and where half of the peaks or more are not shared, types are missed that look like "
-        "another one to the reference. No set tells of that, and no score."
+        "chosen: between studies types are missed that look like another one to the reference, and no set tells of it."
     )
     yield "## Other ways to make them"
     yield (

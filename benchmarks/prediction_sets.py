@@ -97,11 +97,11 @@ def annotated(folder: Path, task: str) -> tuple[Pair, Found]:
     shift = min(query.uns["scllmda"]["history"].get("novelty_shift", 1.0), 2.0)
     every = np.zeros((len(kept["order"]), of_method.n_classes))
     placed = of_method.at
-    every[placed[of_method.query]] = scale(result.as_held_out, shift)
+    every[placed[of_method.query]] = scale(result.alike.query, shift)
     final = query.obsm["scllmda_proba"].to_numpy()
     as_held_out = every[np.argsort(kept["order"])[-query.n_obs :]] * final.any(axis=1, keepdims=True)
-    own = of_method.labels[~of_method.query]
-    return pair, Found(result.held_out, own, as_held_out, final, query.uns["scllmda"]["classes"])
+    own = of_method.labels[~of_method.query][result.alike.cells]
+    return pair, Found(result.alike.held_out, own, as_held_out, final, query.uns["scllmda"]["classes"])
 
 
 def likeliest_in(proba: Float) -> Float:

@@ -967,12 +967,12 @@ WARNED = {
     "a type of few cells": Advice(
         "types = reference.obs['cell_type'].astype(str); reference.obs['coarse'] = types.replace('Plasma', 'B'); "
         "reference = reference[(types != 'Plasma') | (types.groupby(types).cumcount() < 6)].copy()",
-        "annotate(query, reference, set_coverage=0.9)",
+        "annotate(query, reference, method='robust', set_coverage=0.9)",
         "In every prediction set are ['Plasma']: too few of their cells were held out to exclude them. Pass a lower "
         "set_coverage=, or labels_key= a column of coarser types",
         [
-            "annotate(query, reference, set_coverage=0.8)",
-            "annotate(query, reference, set_coverage=0.9, labels_key='coarse')",
+            "annotate(query, reference, method='robust', set_coverage=0.8)",
+            "annotate(query, reference, method='robust', set_coverage=0.9, labels_key='coarse')",
         ],
         "not query.obsm['scllmda_set'].all().any()",
     ),

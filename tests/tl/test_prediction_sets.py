@@ -176,7 +176,7 @@ def test_a_method_that_promises_held_out_cells(objects: tuple[AnnData, AnnData])
     reference, query = objects
 
     def label(task: Any, recipe: Any) -> Any:
-        return replace(robust(task, recipe), held_out=None)
+        return replace(robust(task, recipe), alike=None)
 
     method = sl.methods.Method("mine", label, sl.methods.RobustRecipe, "", "", holds_out=True)
-    assert_refused(sl.tl.annotate, query, reference, TypeError, "held_out", method=method, set_coverage=0.9)
+    assert_refused(sl.tl.annotate, query, reference, TypeError, "alike", method=method, set_coverage=0.9)

@@ -9,9 +9,9 @@ Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
 
 CONFIDENCE = 0.9
-"""Probability, over which cells happen to be held out, with which a type has its coverage. Without it (the mean over
-such draws has the coverage) 3 of the 26 types of one bone marrow donor are covered less than .85 by another at .9, of
-which the smallest has 24 held-out cells; with it none is, and sets are a tenth larger."""
+"""Probability, over which cells happen to be held out, with which a type has its coverage. Without it the mean over
+such draws has it. From donor to donor of bone marrow, at .9, the least coverage of 51 types of 20 cells or more is .867
+with it, and .846 without; sets have 1.3 to 2.2 and 1.3 to 2.1 types in the mean."""
 
 
 @dataclass(frozen=True)

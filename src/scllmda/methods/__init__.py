@@ -27,11 +27,12 @@ from ._reject import make_novelty_recipe
 from ._ridge import RidgeRecipe
 from ._robust import RobustRecipe, robust
 from ._run import Annotation, represent, run
-from ._task import Represented, Result, SideCounts, Source, Task
+from ._task import Alike, Represented, Result, SideCounts, Source, Task
 
 __all__ = [
     "EXPRESSION_METHODS",
     "METHODS",
+    "Alike",
     "Annotation",
     "Cells",
     "Expression",

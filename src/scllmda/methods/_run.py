@@ -145,19 +145,18 @@ def run(
 
 def _less_sure(result: Result, temperature: float) -> Result:
     """Return a result whose query cells are less sure of their classes."""
-    as_held_out = None if result.as_held_out is None else scale(result.as_held_out, temperature)
-    return replace(result, proba=scale(result.proba, temperature), as_held_out=as_held_out)
+    alike = None if result.alike is None else replace(result.alike, query=scale(result.alike.query, temperature))
+    return replace(result, proba=scale(result.proba, temperature), alike=alike)
 
 
 def _sets(task: Task, result: Result, labels: Codes, coverage: float) -> Sets:
     """Return prediction sets of all cells, whose classes are ``labels`` and which are those of the task or more."""
-    if result.held_out is None:
-        msg = "The method says that it holds out reference cells, and returned no probabilities of them (held_out)."
+    if (alike := result.alike) is None:
+        msg = "The method says that it holds out reference cells, and returned no probabilities of them (alike)."
         raise TypeError(msg)
-    proba = result.proba if result.as_held_out is None else result.as_held_out
-    least = least_probabilities(result.held_out, task.labels[~task.query], proba, coverage)
+    least = least_probabilities(alike.held_out, task.labels[~task.query][alike.cells], alike.query, coverage)
     members = labels[:, None] == np.arange(task.n_classes)
-    members[task.at[task.query]] = prediction_sets(proba, least)
+    members[task.at[task.query]] = prediction_sets(alike.query, least)
     return Sets(members, least)
 
 
@@ -218,9 +217,9 @@ def _in_aligned(task: Task, result: Result) -> tuple[Task, Result]:
     of_reference, of_query = space.have_counts[~task.query], space.have_counts[task.query]
     as_query = None if result.as_query is None else result.as_query[of_reference]
     held_out = None if result.held_out is None else result.held_out[of_reference]
-    as_held_out = None if result.as_held_out is None else result.as_held_out[of_query]
+    alike = None if result.alike is None else result.alike.of(of_reference, of_query)
     kept = replace(result, proba=result.proba[of_query], aligned=within.X)
-    return within, replace(kept, as_query=as_query, held_out=held_out, as_held_out=as_held_out)
+    return within, replace(kept, as_query=as_query, held_out=held_out, alike=alike)
 
 
 def _require_both(everyone: Task, task: Task) -> None:
