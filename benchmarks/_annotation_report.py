@@ -229,14 +229,16 @@ def sets_page(found: Results) -> Iterator[str]:
         "Coverage of the type that has it least / mean size, at .9. The package's way has the likeliest type in every "
         "set, asks of each type for the coverage with a confidence of .9 over the draw of its held-out cells, and for "
         "that also with these cells weighted by how frequent their two likeliest types are in the query; the ways "
-        "below leave out one of the three, or are others."
+        "below leave out one of the three, or are others: by the score 1 - p (Sadinle et al. 2019), by the sum of all "
+        "probabilities at least as large (APS, Romano et al. 2020), with .01 more for each type before (RAPS, "
+        "Angelopoulos et al. 2021), or by how much likelier the likeliest other type is."
     )
     yield ways_table(at[at["least"].notna()])
     yield "## Empty sets"
     yield (
-        "Sets by 1 - p, without the likeliest type in each, are empty where no type is probable enough. They do not "
-        "find the types that the reference lacks: that is for [novelty](novelty.md) to tell. Share of empty sets "
-        "among cells of known types / of types that the reference lacks, at .9:"
+        "Sets without the likeliest type in each are empty where no type is probable enough. That is no reliable sign "
+        "of a type that the reference lacks, which is for [novelty](novelty.md) to tell. Share of empty sets among "
+        "cells of known types / of types that the reference lacks, at .9:"
     )
     yield ways_table(at[at["novel_empty"].notna()], ("empty", "novel_empty"))
     yield "## From coarse to fine"

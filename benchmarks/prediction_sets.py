@@ -258,7 +258,9 @@ def main() -> None:
         of_way = rows[(rows["way"] == "the package's") & (rows["nominal"] == 0.9)]
         print(of_way.dropna(axis=1).to_string(index=False, header=False), flush=True)
         results = pd.concat([done, rows]).drop_duplicates(KEY, keep="last")
-        results.to_csv(options.output, index=False, float_format="%.4f")
+        # In the order of the tables, whatever was computed when.
+        results = results.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")
+        results.convert_dtypes().to_csv(options.output, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":

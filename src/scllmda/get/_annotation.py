@@ -65,11 +65,9 @@ def annotation(
     columns = {"label": keys.label, "raw": keys.raw, "score": keys.score, "novelty": keys.novelty}
     if "ontology" in atac.uns[keys.uns]:
         columns["ontology_term_id"] = keys.ontology
-    if "sets" in atac.uns[keys.uns]:
-        columns["set_label"] = keys.set_label
     table = pd.DataFrame({name: atac.obs[slot] for name, slot in columns.items()})
     if "sets" in atac.uns[keys.uns]:
-        table.insert(table.columns.get_loc("set_label"), "set", _as_text(atac, keys))
+        table["set"], table["set_label"] = _as_text(atac, keys), atac.obs[keys.set_label]
     if not proba:
         return table
     # Not joined: a class may be named like a column.
