@@ -213,6 +213,16 @@ CALLS = {
         ],
         RIGHT,
     ),
+    "prediction sets by a method that holds out no cells": Advice(
+        "",
+        "annotate(query, reference, method='lsi_lr', set_coverage=0.9)",
+        "there are no prediction sets without. Pass method='robust', or leave set_coverage= out",
+        [
+            "annotate(query, reference, method='robust', set_coverage=0.9); assert 'scllmda_set' in query.obsm",
+            "sl.tl.annotate(query, reference, method='lsi_lr')",
+        ],
+        RIGHT,
+    ),
     "a method by another name": Advice(
         "",
         "sl.tl.annotate(query, reference, method='lsi_nn')",
@@ -954,6 +964,18 @@ CHECKPOINTS = {
 
 OF_THREE_EPOCHS = "recipe={'cell_epochs': 3, 'n_epochs': 3}"
 WARNED = {
+    "a type of few cells": Advice(
+        "types = reference.obs['cell_type'].astype(str); reference.obs['coarse'] = types.replace('Plasma', 'B'); "
+        "reference = reference[(types != 'Plasma') | (types.groupby(types).cumcount() < 6)].copy()",
+        "annotate(query, reference, method='robust', set_coverage=0.9)",
+        "In every prediction set are ['Plasma']: too few of their cells were held out to exclude them. Pass a lower "
+        "set_coverage=, or labels_key= a column of coarser types",
+        [
+            "annotate(query, reference, method='robust', set_coverage=0.8)",
+            "annotate(query, reference, method='robust', set_coverage=0.9, labels_key='coarse')",
+        ],
+        "not query.obsm['scllmda_set'].all().any()",
+    ),
     "a published system without DNA": Advice(
         "",
         "sl.tl.annotate(query, reference, method='scllmda', recipe={'n_epochs': 3})",

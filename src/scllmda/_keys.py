@@ -43,6 +43,16 @@ class AnnotationKeys:
         return f"{self.key}_proba"
 
     @property
+    def members(self) -> str:
+        """``.obsm``: prediction sets, a table of true and false with a column per class."""
+        return f"{self.key}_set"
+
+    @property
+    def set_label(self) -> str:
+        """``.obs``: finest label that holds a cell's whole prediction set, or "Unassigned"."""
+        return f"{self.key}_set_label"
+
+    @property
     def aligned(self) -> str:
         """``.obsm``: representation in which the method compared query and reference."""
         return f"X_{self.key}_da"
@@ -59,7 +69,7 @@ class AnnotationKeys:
 
     @property
     def uns(self) -> str:
-        """``.uns``: params, classes, history, coverage, reference; ontology, if labels have ids; umap, once drawn."""
+        """``.uns``: params, classes, history, coverage, reference; ontology, sets, if asked for; umap, once drawn."""
         return self.key
 
     @property
@@ -71,6 +81,11 @@ class AnnotationKeys:
             *(("obsp", name) for name in (self.connectivities, self.ppmi)),
             ("uns", self.uns),
         ]
+
+    @property
+    def of_sets(self) -> list[tuple[str, str]]:
+        """The slots of prediction sets."""
+        return [("obsm", self.members), ("obs", self.set_label)]
 
 
 def base_rate(key: str) -> str:

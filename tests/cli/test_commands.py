@@ -210,7 +210,8 @@ def test_evaluate(files: Path, json_of: Json, capsys: pytest.CaptureFixture[str]
     found = json_of("evaluate", *arguments)
     labels = annotated.obs["scllmda_raw" if raw else "scllmda"]
     proba = annotated.obsm["scllmda_proba"]
-    expected = sl.metrics.annotation_report(annotated.obs["cell_type"], labels, proba, n_bins=5)
+    sets = annotated.obsm["scllmda_set"]
+    expected = sl.metrics.annotation_report(annotated.obs["cell_type"], labels, proba, sets=sets, n_bins=5)
     assert {name: found[name] for name in expected} == expected
 
     assert main(["evaluate", *arguments]) == 0

@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, str], list[str]]] = {
     ),
     "evaluate": (
         sl.metrics.annotation_report,
-        {"truth": "--truth", "predicted": "--key", "proba": "--key"},
+        {"truth": "--truth", "predicted": "--key", "proba": "--key", "sets": "--key"},
         ["--input=i.h5ad", "--truth=cell_type"],
     ),
     "report": (
@@ -93,6 +93,7 @@ ALL = {
     "--max-false-rejection none": {"max_false_rejection": None},
     '--novelty-recipe {"n_dims":16}': {"novelty_recipe": {"n_dims": 16}},
     "--min-probability 0.7": {"min_probability": 0.7},
+    "--set-coverage 0.9": {"set_coverage": 0.9},
     "--majority-voting leiden": {"majority_voting": "leiden"},
     "--ontology-key of_lineage id": {"ontology_key": ["of_lineage", "id"]},
     "--min-overlap 0.25": {"min_overlap": 0.25},

@@ -7,7 +7,7 @@ slots. Nothing but the registry names a system.
 from __future__ import annotations
 
 from ._cells import Cells
-from ._decide import finest_label, majority_label
+from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
@@ -27,11 +27,12 @@ from ._reject import make_novelty_recipe
 from ._ridge import RidgeRecipe
 from ._robust import RobustRecipe, robust
 from ._run import Annotation, represent, run
-from ._task import Represented, Result, SideCounts, Source, Task
+from ._task import Alike, Represented, Result, SideCounts, Source, Task
 
 __all__ = [
     "EXPRESSION_METHODS",
     "METHODS",
+    "Alike",
     "Annotation",
     "Cells",
     "Expression",
@@ -47,6 +48,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "common_label",
     "embedding_models",
     "expression_method",
     "finest_label",

@@ -51,6 +51,7 @@ def annotate(
     max_false_rejection: float | None = 0.01,
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
+    set_coverage: float | None = None,
     majority_voting: str | bool | None = None,
     ontology_key: str | Sequence[str] | None = None,
     min_overlap: float | None = None,
@@ -119,6 +120,10 @@ def annotate(
     min_probability
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
+    set_coverage
+        With 0.9, say, each cell gets the set of types that cannot be excluded: of the cells of each type that is alike
+        in both, 90 % or more have it in their set (split conformal prediction on held-out reference cells). It is a
+        promise between like donors, and none between studies; see the guide. For ``method="robust"``.
     majority_voting
         Query cells get the label, or the rejection, that most of those of their cluster have, as in CellTypist. True
         finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
@@ -169,6 +174,11 @@ def annotate(
         or depths differ. Cells without an open peak have 1, labeled cells 0.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
+    ``.obsm[f"{key}_set"]``, ``.obs[f"{key}_set_label"]``
+        With ``set_coverage``: the prediction sets, a DataFrame of true and false with the same columns; the likeliest
+        type is in each, whether or not the cell is rejected, and those of cells without any open peak are empty. And
+        the finest label that holds the whole set (category), ``"Unassigned"`` where there is none. Without, those of
+        an earlier call under ``key`` are removed.
     ``.obsm[f"X_{key}_da"]``
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
@@ -177,7 +187,9 @@ def annotate(
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, whose was
         not used and why, what share of the loadings it predicts on held-out peaks), ``reference`` (names of its cells
         whose label the others contradict; with ``reference=``, its cells' aligned representation and label codes, for
-        plots); with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
+        plots); with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order); with
+        ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability with which each of the
+        ``classes`` is in a set that it is not the likeliest of).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
@@ -190,7 +202,7 @@ def annotate(
         shared island; repeated peak names; negative, NaN or infinite counts; no known base under any peak; peak
         embeddings of the wrong shape, or nothing but NaN; unknown method, recipe constant or encoder; a number below 1,
         or no share; a "/" in ``key_added``; a path of another kind; a method that reads counts with a frozen reference;
-        a parameter that has no effect in this call.
+        prediction sets by a method that holds out no cells; a parameter that has no effect in this call.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
@@ -224,6 +236,7 @@ def annotate(
         n_neighbors=n_neighbors,
         max_false_rejection=max_false_rejection,
         min_probability=min_probability,
+        set_coverage=set_coverage,
         majority_voting=majority_voting,
         key_added=key_added,
         device=device,
@@ -246,7 +259,7 @@ def annotate(
         raise ValueError(msg)
     # Of a query with a reference, neither labels nor batches nor ids are read.
     columns = (levels, batch_key, ids) if reference is None else ()
-    claim_annotation(target, key_added, *columns, with_ontology=bool(ids), majority_voting=choices.column)
+    claim_annotation(target, choices, *columns, with_ontology=bool(ids))
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:
