@@ -2,7 +2,7 @@
 
 Five tests of the openness of peaks in the cells of a label against other cells:
 
-- `strata`: that of `sl.tl.marker_peaks`, an exact Cochran–Mantel–Haenszel test in strata of depth;
+- `strata`: that of `sl.tl.marker_peaks`, a Cochran–Mantel–Haenszel test in strata of depth;
 - `no strata`: the same with all cells in one stratum;
 - `matched cells`: the same test of the label's cells against as many others of its depths, drawn at random, as ArchR
   draws a background;
@@ -81,14 +81,14 @@ def strata(adata: ad.AnnData, codes: np.ndarray, seed: int) -> Found:
     return tuple(adata.varm[f"label_marker_peaks_{name}"] for name in ("pvalue", "score", "fdr"))
 
 
-def exact(X: sp.csr_matrix, codes: np.ndarray, of_depth: np.ndarray) -> Found:
+def tested(X: sp.csr_matrix, codes: np.ndarray, of_depth: np.ndarray) -> Found:
     """Return p-values and scores, with FDRs of the peaks of each label alone."""
     found = compare(count_open_cells([X], codes, of_depth, X.shape[1]))
     return found.pvalue, found.score, false_discovery_control(found.pvalue, axis=0)
 
 
 def no_strata(adata: ad.AnnData, codes: np.ndarray, seed: int) -> Found:
-    return exact(adata.X, codes, np.zeros_like(codes))
+    return tested(adata.X, codes, np.zeros_like(codes))
 
 
 def matched_cells(adata: ad.AnnData, codes: np.ndarray, seed: int) -> Found:
@@ -102,7 +102,7 @@ def matched_cells(adata: ad.AnnData, codes: np.ndarray, seed: int) -> Found:
             n = min(len(here), len(others))
             chosen += [rng.choice(here, n, replace=False), rng.choice(others, n, replace=False)]
         cells = np.sort(np.concatenate(chosen))
-        parts.append(exact(adata.X[cells], is_label[cells].astype(int), np.zeros(len(cells), dtype=int)))
+        parts.append(tested(adata.X[cells], is_label[cells].astype(int), np.zeros(len(cells), dtype=int)))
     return tuple(np.stack([part[i][:, 1] for part in parts], axis=1) for i in range(3))
 
 

@@ -65,12 +65,11 @@ def test_heat_map_of_some_labels_on_swapped_axes(adata: AnnData) -> None:
     ax = sl.pl.marker_peaks(adata, KEY, values="openness", **options, return_fig=True).axes[0]
     table = sl.get.marker_peaks(adata, KEY, group=["CD8 T", "B"], n_peaks=4)
     rows, columns = names(ax)
-    assert columns == ["CD8 T", "B"]
+    assert columns == adata.uns[KEY]["groups"].tolist()
     assert [row.rpartition("  ")[2] for row in rows] == table["peak"].tolist()
     fraction = of(adata, "fraction", table["peak"])
-    of_two = fraction[[adata.uns[KEY]["groups"].tolist().index(name) for name in columns]]
     (image,) = ax.images
-    np.testing.assert_allclose(image.get_array(), (of_two / fraction.max(axis=0)).T)
+    np.testing.assert_allclose(image.get_array(), (fraction / fraction.max(axis=0)).T)
     assert image.get_clim() == (0, 1)
 
 

@@ -1,6 +1,6 @@
 """Which peaks are more open in some cells than in others that were read as deeply.
 
-Holds an exact test of open against closed cells in strata of depth. Arrays and blocks of sparse counts only.
+Holds a test of open against closed cells in strata of depth. Arrays and blocks of sparse counts only.
 """
 
 from __future__ import annotations

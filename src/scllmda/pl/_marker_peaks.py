@@ -76,7 +76,8 @@ def marker_peaks(
         ``"openness"``, the share of open cells relative to the label with the largest one (scanpy's
         ``standard_scale="var"``), which differs with depth.
     group
-        Label, or labels in the order in which they are to come, whose first peaks are drawn. None: all.
+        Label, or labels in the order in which they are to come, whose first peaks are drawn, in all labels. None: of
+        all.
     n_peaks
         Number of peaks per label.
     fdr, min_log2fc
@@ -136,8 +137,8 @@ def marker_peaks(
         raise ValueError(msg)
     table = table.drop_duplicates("peak")
     peaks = _peak_names(table)
-    groups = list(dict.fromkeys(table["group"])) if group is not None else list(map(str, atac.uns[key]["groups"]))
-    fraction, color = _values(atac, key, groups, table["peak"], values)
+    groups = list(map(str, atac.uns[key]["groups"]))
+    fraction, color = _values(atac, key, table["peak"], values)
 
     names = [groups, peaks]
     if swap_axes:
@@ -175,17 +176,15 @@ def _peak_names(table: pd.DataFrame) -> list[str]:
 
 
 def _values(
-    adata: AnnData, key: str, groups: Sequence[str], peaks: pd.Series, values: str
+    adata: AnnData, key: str, peaks: pd.Series, values: str
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Return (n_groups, n_peaks) shares of open cells, and what colors stand for."""
     slots, rows = MarkerKeys(key).statistics, adata.var_names.get_indexer(peaks)
-    columns = [list(map(str, adata.uns[key]["groups"])).index(name) for name in groups]
-
-    def of(statistic: str) -> NDArray[np.floating]:
-        return np.asarray(adata.varm[slots[statistic]])[rows].T
-
-    fraction = of("fraction")[columns]
-    return fraction, of("log2fc")[columns] if values == "log2fc" else fraction / of("fraction").max(axis=0)
+    fraction, log2fc = (np.asarray(adata.varm[slots[name]])[rows].T for name in ("fraction", "log2fc"))
+    if values == "log2fc":
+        return fraction, log2fc
+    # A peak that is closed everywhere has no largest share.
+    return fraction, fraction / np.maximum(fraction.max(axis=0), np.finfo(np.float32).tiny)
 
 
 def _scale(ax: Axes, palette: Sequence[Any] | str | None, values: str) -> Colormap:
@@ -200,7 +199,7 @@ def _limits(color: NDArray[np.floating], values: str) -> dict[str, Any]:
     """Return the ends of the scale; that of fold changes is as wide as the largest one: markers are what it shows."""
     if values == "openness":
         return {"vmin": 0, "vmax": 1}
-    most = float(color.max()) if color.max() > 0 else float(np.abs(color).max())
+    most = float(color.max()) if color.max() > 0 else float(np.abs(color).max()) or 1
     return {"vmin": -most, "vmax": most}
 
 

@@ -53,11 +53,11 @@ def marker_peaks(
 
     A peak is open in a cell that has a count in it. Deep cells have more open peaks of every kind, and types differ in
     depth, so that each label is compared with the cells of all other labels within up to 50 strata of cells with about
-    as many open peaks: a Cochran–Mantel–Haenszel test with exact tails, in closed form, which draws no cells. In bone
-    marrow whose labels were shuffled among all cells, among cells as deep, or drawn by depth alone, no label had a
-    marker at an FDR of 5 % in any of 20 draws each; scanpy's Wilcoxon test on normalized counts had some in all draws.
-    Where simulated types have three weak markers each, it finds .77 of them at first; .61 with as many cells drawn to
-    match the depths of each label (``benchmarks/marker_peaks.py``).
+    as many open peaks: a Cochran–Mantel–Haenszel test, in closed form, which draws no cells, with p-values that are
+    right where few cells are open too. In bone marrow whose labels were shuffled among all cells, among cells as deep,
+    or drawn by depth alone, no label had a marker at an FDR of 5 % in any of 20 draws each; scanpy's Wilcoxon test on
+    normalized counts had some in all draws. Where simulated types have three weak markers each, .77 of them come first;
+    .61 where as many other cells are drawn to match the depths of each label (``benchmarks/marker_peaks.py``).
 
     P-values take cells for independent and labels for given, which labels that were predicted from the same counts, or
     clusters of them, are not: they say in which order to look at peaks, and not how likely it is that a type exists.
