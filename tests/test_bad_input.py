@@ -106,6 +106,7 @@ def objects() -> dict[str, ad.AnnData]:
     sl.tl.embed_peaks(reference)
     sl.tl.cell_embeddings(reference, n_latent=8)
     sl.tl.annotate(query, reference, frozen=True)
+    sl.tl.check_reference(reference)
     joined = reference.copy()
     joined.obs["some"] = np.where(np.arange(joined.n_obs) % 2, joined.obs["cell_type"].astype(str), "unknown")
     islands = sl.pp.peak_islands(query)
@@ -133,6 +134,9 @@ def calls(
         "tl.cell_embeddings": (sl.tl.cell_embeddings, {"adata": reference}),
         "tl.map_cells": (sl.tl.map_cells, {"query": query, "reference": reference}),
         "tl.embed_peaks": (sl.tl.embed_peaks, {"adata": reference}),
+        "tl.check_reference": (sl.tl.check_reference, {"reference": reference}),
+        "get.reference_check": (sl.get.reference_check, {"reference": reference}),
+        "pl.reference_check": (sl.pl.reference_check, {"reference": reference, "return_fig": True}),
         "tl.pretrain": (sl.tl.pretrain, {"data": objects["islands"], "model": "annatac", "output": "annatac"}),
         "tl.predict_expression": (
             sl.tl.predict_expression,
@@ -220,6 +224,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.graph_da_annotate": ["tl._label_cells.run"],
         "tl.cell_embeddings": ["tl._cell_embeddings.fit"],
         "tl.map_cells": ["tl._map_cells.map_blocks"],
+        "tl.check_reference": ["tl._check_reference.fit"],
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
         "tl.gene_activity": ["_counts.CountBlocks.onto"],

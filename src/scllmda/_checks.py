@@ -48,7 +48,7 @@ _NAMES = {
     _FROM_0: "rng prior enough theta domain_weight max_rate adversary_weight adversary_weight_decay mmd_weight "
     "mmd_weight_decay n_propagations upstream min_fragments",
     _SHARE: "max_false_rejection min_probability min_overlap restart rare alone worth balance balance_pooled "
-    "shift_quantile max_depth_correlation min_open mask_share replace_share",
+    "shift_quantile max_depth_correlation max_error min_open mask_share replace_share",
     _BELOW_1: "held_out dropout cell_dropout adversary_momentum warmup",
 }
 RANGES = {name: allowed for allowed, names in _NAMES.items() for name in names.split()}

@@ -1,6 +1,7 @@
 """From raw posteriors to honest confidence.
 
-Holds temperature scaling, novelty scores and bins of confidence. Numpy arrays only; nothing here sees a query label.
+Holds temperature scaling, novelty scores, bins of confidence and the chance of a label to be wrong. Numpy arrays only;
+nothing here sees a query label.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from ._novelty import NoveltyRecipe, domain_shift, novelty, rejection_threshold, remoteness
 from ._reliability_bins import ReliabilityBins, reliability_bins
 from ._temperature import fit_temperature, scale
+from ._wrong_labels import wrong_labels
 
 __all__ = [
     "NoveltyRecipe",
@@ -19,4 +21,5 @@ __all__ = [
     "reliability_bins",
     "remoteness",
     "scale",
+    "wrong_labels",
 ]

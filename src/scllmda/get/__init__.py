@@ -9,5 +9,6 @@ from ._annotation import annotation
 from ._encoders import encoders
 from ._methods import methods
 from ._portable_reference import portable_reference
+from ._reference_check import reference_check
 
-__all__ = ["annotation", "encoders", "methods", "portable_reference"]
+__all__ = ["annotation", "encoders", "methods", "portable_reference", "reference_check"]

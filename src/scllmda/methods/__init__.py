@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._cells import Cells
 from ._decide import finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
+from ._label_check import LabelCheck, PairError, check_labels, pair_errors
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
 from ._registry import (
@@ -36,7 +37,9 @@ __all__ = [
     "Cells",
     "Expression",
     "ExpressionMethod",
+    "LabelCheck",
     "Method",
+    "PairError",
     "Predicted",
     "Represented",
     "Result",
@@ -47,6 +50,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "check_labels",
     "embedding_models",
     "expression_method",
     "finest_label",
@@ -55,6 +59,7 @@ __all__ = [
     "make_expression_recipe",
     "make_novelty_recipe",
     "make_recipe",
+    "pair_errors",
     "places",
     "predict_expression",
     "pretrained_models",

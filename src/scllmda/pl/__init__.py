@@ -11,6 +11,7 @@ from ._confusion import confusion
 from ._label_flow import label_flow
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
+from ._reference_check import reference_check
 from ._reliability import reliability
 from ._report import report
 from ._training_history import training_history
@@ -21,6 +22,7 @@ __all__ = [
     "confusion",
     "label_flow",
     "novelty",
+    "reference_check",
     "reliability",
     "report",
     "training_history",
