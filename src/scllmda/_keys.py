@@ -117,6 +117,8 @@ CELL_EMBEDDING = "X_scllmda"
 """Slot of ``.obsm`` with the cell embedding."""
 UNASSIGNED = "Unassigned"
 """Label of rejected cells."""
+FOOTPRINT = "footprint"
+"""Slot of ``.uns`` with footprints."""
 REFERENCE_CHECK = "reference_check"
 """Prefix of the slots of a check of a reference."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ._annotation import annotation
 from ._encoders import encoders
+from ._footprint import footprint
 from ._methods import methods
 from ._portable_reference import portable_reference
 from ._reference_check import reference_check
 
-__all__ = ["annotation", "encoders", "methods", "portable_reference", "reference_check"]
+__all__ = ["annotation", "encoders", "footprint", "methods", "portable_reference", "reference_check"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ._class_proportions import class_proportions
 from ._confusion import confusion
+from ._footprint import footprint
 from ._label_flow import label_flow
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
@@ -20,6 +21,7 @@ from ._transfer_umap import transfer_umap
 __all__ = [
     "class_proportions",
     "confusion",
+    "footprint",
     "label_flow",
     "novelty",
     "reference_check",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..genomics import Intervals
 
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_CONTIG = 2**31 - 1
 """Base pairs that SnapATAC2 is told each contig has: more than any has, since it stops at a fragment after the end."""
 _FORMAT = "contig, start, end and barcode in columns separated by tabs, plain or gzipped"
@@ -78,7 +78,7 @@ def look_at(path: Path) -> Fragments:
     """Return what the first lines of a file tell; raise, before any work, if they hold no fragment."""
     require_file(path, "a file of fragments=")
     with path.open("rb") as file:
-        is_gzipped = file.read(2) == _GZIP_MAGIC
+        is_gzipped = file.read(2) == GZIP_MAGIC
     build = None
     with damage_named(path, of_anndata=False), gzip.open(path) if is_gzipped else path.open("rb") as lines:
         for line in lines:
