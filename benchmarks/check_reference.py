@@ -6,7 +6,7 @@ these that had been replaced (precision) and the share of the replaced ones that
 on the same posteriors of held-out cells:
 
 - `mixture`, the package's: labels that are more likely wrong than right (`scllmda.calibration.wrong_labels`);
-- `ratio`: the label has less than a quarter of the probability of the likeliest one, as annotations name cells;
+- `ratio`: the label has less than a quarter of the probability of the likeliest one;
 - `confident_joint`: another type is above its mean probability in its own cells (Northcutt et al. 2021);
 - `neighbors`: none of the 15 nearest cells has the label.
 

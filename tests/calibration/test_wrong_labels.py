@@ -43,6 +43,14 @@ def test_nothing_is_wrong_where_labels_follow_their_cells() -> None:
     assert (proba.argmax(axis=1) != labels).mean() > 0.2
 
 
+@pytest.mark.parametrize("kind", ["uniform", "permuted"])
+def test_nothing_is_known_where_posteriors_do_not_foretell_labels(kind: str) -> None:
+    proba, labels, _ = drawn(0.0)
+    proba = np.full_like(proba, 0.25) if kind == "uniform" else np.random.default_rng(1).permutation(proba)
+    chance, share = wrong_labels(proba, np.minimum(labels, 2))
+    assert (share, chance.max()) == (0, 0)
+
+
 def test_chance_is_that_of_the_mixture() -> None:
     proba, labels, _ = drawn(0.1)
     chance, share = wrong_labels(proba, labels)

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 from mudata import MuData
+from tests._advice import code_in
 from tests._objects import added, pair, snapshot
 
 import scllmda as sl
@@ -76,6 +77,15 @@ def test_a_type_that_was_split_at_random_is_hard_to_tell_apart(reference: AnnDat
     assert not reference.obs["reference_check_contradicted"].any(), "what cannot be told apart is not contradicted"
     (said,) = [text for text in warnings if "hard to tell apart" in text]
     assert "'B' and 'B/2'" in said
+
+
+def test_labels_that_have_nothing_to_do_with_cells() -> None:
+    reference = pair()[0]
+    reference.obs["cell_type"] = np.random.default_rng(0).permutation(reference.obs["cell_type"].astype(str))
+    sl.tl.check_reference(reference)
+    assert not reference.obs["reference_check_contradicted"].any()
+    pairs = sl.get.reference_check(reference, "pairs")
+    assert pairs["is_hard"].all()
 
 
 def test_errors_of_pairs_are_counted_from_posteriors() -> None:
@@ -187,6 +197,27 @@ def test_every_kind_of_object(kind: str, tmp_path: Path) -> None:
             found.X = reference.X.toarray() if kind == "dense" else sp.csc_matrix(reference.X)
         sl.tl.check_reference(found)
     np.testing.assert_allclose(found.obs["reference_check_chance"], expected, atol=1e-6)
+
+
+def test_advice_works_when_it_is_followed(reference: AnnData, warnings: list[str]) -> None:
+    query, reference = sl.datasets.simulate()[1], half_of(reference.copy(), "B")
+    labels = reference.obs["cell_type"].astype(str).to_numpy(object)
+    shuffled(reference, 0.05)
+    reference = reference[(labels != "Plasma") | (np.cumsum(labels == "Plasma") <= 12)].copy()
+    sl.tl.check_reference(reference)
+    names = {"reference": reference, "query": query, "sl": sl}
+    for words, advice in (
+        ("hard to tell apart", "where cells do not tell: <code>, then sl.tl.annotate("),
+        ("contradicts the labels", "To leave them out: <code>."),
+        ("of which little can be learned", "or leave them out: <code>."),
+    ):
+        (message,) = [text for text in warnings if words in text]
+        exec(code_in(message, advice), names)
+    warnings.clear()
+    sl.tl.check_reference(names["reference"])
+    assert ["hard to tell apart" in text for text in warnings] == [True], "which no other name in a new column changes"
+    exec("sl.tl.annotate(query, reference, labels_key=['coarse', 'cell_type'], min_probability=0.95)", names)
+    assert "B or B/2" in set(query.obs["scllmda"])
 
 
 def test_errors() -> None:

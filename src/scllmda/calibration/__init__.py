@@ -9,9 +9,10 @@ from __future__ import annotations
 from ._novelty import NoveltyRecipe, domain_shift, novelty, rejection_threshold, remoteness
 from ._reliability_bins import ReliabilityBins, reliability_bins
 from ._temperature import fit_temperature, scale
-from ._wrong_labels import wrong_labels
+from ._wrong_labels import CONTRADICTED, wrong_labels
 
 __all__ = [
+    "CONTRADICTED",
     "NoveltyRecipe",
     "ReliabilityBins",
     "domain_shift",

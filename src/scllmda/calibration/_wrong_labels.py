@@ -7,6 +7,9 @@ from ._temperature import scale
 
 Float = NDArray[np.floating]
 
+CONTRADICTED = 0.5
+"""Chance to be wrong above which a label is contradicted by the cells that predict it: it is more likely wrong than
+right."""
 TEMPERATURES = np.geomspace(0.1, 2, 31)
 """Temperatures that are tried, each a tenth above the one before. The likelihood has several maxima: labels that look
 wrong can be explained by errors, or by posteriors that are never certain."""
@@ -31,6 +34,9 @@ def wrong_labels(proba: Float, labels: NDArray[np.integer]) -> tuple[Float, floa
     where 10 % of labels were replaced in the one way or in the other, each of these two assumptions missed half of them
     in the other way on some data, and this one a quarter at most.
 
+    Where posteriors foretell labels no better than the types' shares do, as where labels have nothing to do with cells,
+    nothing is known of any label, and none is wrong.
+
     Parameters
     ----------
     proba
@@ -38,17 +44,19 @@ def wrong_labels(proba: Float, labels: NDArray[np.integer]) -> tuple[Float, floa
     labels
         (n_cells,) codes of the labels.
     """
-    roots = np.sqrt(np.bincount(labels, minlength=proba.shape[1]))
-    of_wrong = (roots / roots.sum())[labels]
+    n_cells = np.bincount(labels, minlength=proba.shape[1])
+    of_wrong = (np.sqrt(n_cells) / np.sqrt(n_cells).sum())[labels]
     cells, best = np.arange(len(labels)), (-np.inf, np.zeros(len(labels)), 0.0)
+    is_informed = False
     for temperature in TEMPERATURES:
-        of_right = scale(proba, temperature)[cells, labels]
+        of_right = np.maximum(scale(proba, temperature)[cells, labels], np.finfo(float).tiny)
+        is_informed |= bool(np.log(of_right).sum() > np.log(n_cells[labels] / len(labels)).sum())
         share = _share(of_right, of_wrong)
         likelihood = (1 - share) * of_right + share * of_wrong
-        fit = float(np.log(np.maximum(likelihood, np.finfo(float).tiny)).sum())
+        fit = float(np.log(likelihood).sum())
         if fit > best[0]:
-            best = fit, share * of_wrong / np.maximum(likelihood, np.finfo(float).tiny), share
-    return best[1], best[2]
+            best = fit, share * of_wrong / likelihood, share
+    return (best[1], best[2]) if is_informed else (np.zeros(len(labels)), 0.0)
 
 
 def _share(of_right: Float, of_wrong: Float) -> float:

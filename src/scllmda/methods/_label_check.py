@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..calibration import wrong_labels
+from ..calibration import CONTRADICTED, wrong_labels
 from ..graphs import nearest_graph, neighbors_among, personalized_propagation, symmetrize
 from ._held_out_parts import held_out_parts
 from ._logistic import logistic_posteriors
@@ -22,8 +22,6 @@ Bool = NDArray[np.bool_]
 
 N_NEIGHBORS = 15
 """Neighbors that posteriors are smoothed over, as :func:`scllmda.tl.annotate` does by default."""
-LIKELY = 0.5
-"""Chance to be wrong above which a label is contradicted: it is more likely wrong than right."""
 Z = 1.959964
 """Standard normal deviate of a confidence interval of 95 %."""
 
@@ -44,7 +42,7 @@ class LabelCheck:
     @property
     def contradicted(self) -> Bool:
         """(n_cells,): labels that are more likely wrong than right."""
-        return self.chance > LIKELY
+        return self.chance > CONTRADICTED
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def check_labels(X: Float, labels: Codes, n_classes: int, batch: Codes | None = 
         proba = _held_out_posteriors(cells, labels, n_classes, part, kept, graph, recipe)
         chance = np.zeros(len(labels))
         chance[~alone], share = wrong_labels(proba[~alone], labels[~alone])
-        kept = chance <= LIKELY
+        kept = chance <= CONTRADICTED
     across = None
     if batch is not None and len(np.unique(batch)) > 1:
         parts = _parts_of_batches(batch, recipe.n_folds)

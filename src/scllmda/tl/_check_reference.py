@@ -77,7 +77,7 @@ def check_reference(
     max_error
         Share (0-1) of the cells of two types that may be taken for the other; of 0.05, one in twenty. It is the mean
         over both types, so that the common one does not hide the rare one. Of the 120 pairs of the 16 types of bone
-        marrow 18 have more, among them both CLP (.07) and both CD14 monocytes (.17).
+        marrow 17 have more, among them both CLP (.06) and both CD14 monocytes (.17).
     fewest_cells
         Cells that a type should have. With fewer than 20 a single cell is more than one in twenty, and says nothing of
         ``max_error``.

@@ -37,7 +37,7 @@ def report(found: Mapping[str, Any], keys: ReferenceCheckKeys) -> None:
     column = found["params"]["labels_key"]
     for text in (
         _of_contradicted(types, keys),
-        _of_pairs(hard, column),
+        _of_pairs(hard, column, float(found["params"]["max_error"])),
         _of_small_types(types, column, int(found["params"]["fewest_cells"])),
         _of_batches(found, column),
         _of_depth(types, found.get("batches")),
@@ -59,7 +59,7 @@ def _of_contradicted(types: pd.DataFrame, keys: ReferenceCheckKeys) -> str | Non
     )
 
 
-def _of_pairs(hard: pd.DataFrame, column: str) -> str | None:
+def _of_pairs(hard: pd.DataFrame, column: str, max_error: float) -> str | None:
     if hard.empty:
         return None
     across = hard["error_across_batches"]
@@ -73,7 +73,7 @@ def _of_pairs(hard: pd.DataFrame, column: str) -> str | None:
     return (
         f"Types that are hard to tell apart: {_some(named)}. Call them by one name where cells do not tell: "
         f"reference.obs['coarse'] = reference.obs[{column!r}].astype(object).replace({mend!r}), then "
-        f"labels_key=['coarse', {column!r}]."
+        f"sl.tl.annotate(query, reference, labels_key=['coarse', {column!r}], min_probability={1 - max_error:g})."
     )
 
 
