@@ -32,7 +32,7 @@ def wrong_labels(proba: Float, labels: NDArray[np.integer]) -> tuple[Float, floa
     wrong because another one is as likely; where all labels follow their cells, ε is 0. Wrong labels are taken to be
     drawn in proportion to the roots of the types' sizes, halfway between as often as the types and any type as often:
     where 10 % of labels were replaced in the one way or in the other, each of these two assumptions missed half of them
-    in the other way on some data, and this one a quarter at most.
+    in the other way on some data, and this one a quarter at most (where types can be told apart).
 
     Where posteriors foretell labels no better than the types' shares do, as where labels have nothing to do with cells,
     nothing is known of any label, and none is wrong.

@@ -141,18 +141,12 @@ def footprint(
     >>> import numpy as np
     >>> import scllmda as sl
     >>> folder = Path(tempfile.mkdtemp())
-    >>> reference, query = sl.datasets.simulate(genome=folder / "genome.fa", fragments=folder / "fragments.tsv")
+    >>> genome, fragments = folder / "genome.fa", folder / "fragments.tsv"
+    >>> reference, query = sl.datasets.simulate(fasta=genome, fragments=fragments)
     >>> motifs = {"TATA box": 20 * np.eye(4)[:, [3, 0, 3, 0, 0, 0]]}
-    >>> sl.tl.footprint(
-    ...     query,
-    ...     folder / "fragments.tsv",
-    ...     "TATA box",
-    ...     genome=folder / "genome.fa",
-    ...     groupby="cell_type",
-    ...     motifs=motifs,
-    ... )
-    >>> sl.get.footprint(query)["position"].min()
-    np.int64(-250)
+    >>> sl.tl.footprint(query, fragments, "TATA box", genome=genome, groupby="cell_type", motifs=motifs)
+    >>> int(sl.get.footprint(query)["position"].min())
+    -250
     """
     if norm_width > flank:
         msg = f"Found norm_width={norm_width} and flank={flank}; expected a norm_width= of flank= at most."
