@@ -242,6 +242,11 @@ def test_errors(made: Experiment, tmp_path: Path) -> None:
     other.obs_names = [f"x{i}" for i in range(40)]
     with pytest.raises(ValueError, match=r"None of the 40 cells is in the fragments, whose first barcode is 's#"):
         call(other, made.fragments, MOTIF, **options)
+    (tmp_path / "other.fa").write_text(">chr7\nACGT\n")
+    with pytest.raises(ValueError, match=r"120 of 120 regions .* lacks; .* Pass genome="):
+        call(adata, made.fragments, MOTIF, groupby="label", genome=tmp_path / "other.fa")
+    with pytest.raises(TypeError, match="genome=None"):
+        call(adata, made.fragments, MOTIF, groupby="label", genome=None)
     (tmp_path / "contigs.tsv").write_text("scaffold_9\t10\t90\ts#1\t1\n")
     with pytest.raises(ValueError, match="The first fragment is on 'scaffold_9', the first peak is chr1:"):
         call(adata, tmp_path / "contigs.tsv", MOTIF, **options)

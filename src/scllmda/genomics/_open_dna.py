@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .. import _logging as logg
 from ._fasta import fetch_sequences
 from ._intervals import Intervals, bare_contig
 
@@ -94,13 +95,21 @@ def open_dna(fasta: str | PathLike[str], peaks: Intervals, *, flank: int) -> Ope
     Raises
     ------
     FileNotFoundError, ValueError
-        As :func:`fetch_sequences` raises.
+        As :func:`fetch_sequences` raises; or the FASTA has no contig of the peaks.
     """
+    around = flank + HALF
     regions = _joined(peaks)
+    texts, kept = fetch_sequences(fasta, regions, flank=around, missing="drop")
+    if not kept.all():
+        lacking = f"{(~kept).sum()} of {len(kept)} regions with peaks (first: {regions.names()[~kept][0]})"
+        msg = f"{lacking} are on contigs that the FASTA {str(fasta)!r} lacks"
+        if not kept.any():
+            msg += "; expected those of the peaks. Pass genome= the FASTA of the build that the peaks were called on."
+            raise ValueError(msg)
+        logg.warning(f"{msg}. They are left out.")
+    regions = Intervals(regions.chrom[kept], regions.start[kept], regions.end[kept])
     bare = [bare_contig(name) for name in regions.chrom.tolist()]
     contigs = {name: i for i, name in enumerate(dict.fromkeys(bare))}
-    around = flank + HALF
-    texts, _ = fetch_sequences(fasta, regions, flank=around)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     bases = _CODES[np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8)]
     number = np.array([contigs[name] for name in bare], dtype=np.int64) << _POSITION_BITS
