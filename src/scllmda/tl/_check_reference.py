@@ -51,7 +51,7 @@ def check_reference(
     others, as :func:`scllmda.tl.annotate` would do it. From these predictions follow
 
     - labels that the rest of the reference contradicts: they are more likely wrong than right
-      (:func:`scllmda.calibration.wrong_labels`). Where another type is as likely because the two cannot be told apart,
+      (``scllmda.calibration.wrong_labels``). Where another type is as likely because the two cannot be told apart,
       a label is not contradicted;
     - pairs of types that are hard to tell apart: of the cells of either, too many are taken for the other.
 

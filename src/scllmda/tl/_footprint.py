@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def footprint(
     adata: AnnData | MuData,
     fragments: str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]],
-    motif: str | Motif | None = None,
+    motif: Any = None,
     *,
     genome: str | PathLike[str],
     groupby: str = "scllmda",
@@ -77,14 +77,15 @@ def footprint(
         the cells (``barcode-sample`` where there are several files). Plain, gzip or bgzip, in any order; read block by
         block.
     motif
-        Id or name of a motif among ``motifs``, in any case; a :class:`scllmda.genomics.Motif`; or, with ``sites``, what
+        Id or name of a motif among ``motifs``, in any case; a ``scllmda.genomics.Motif``; or, with ``sites``, what
         to call them.
     genome
         FASTA of the genome build that the fragments were mapped to.
     groupby
         Column of ``.obs`` with labels.
     motifs
-        Where the motif comes from, as :func:`scllmda.genomics.read_motifs` takes it; None: vertebrates of JASPAR (extra
+        Where the motif comes from: name of a release of JASPAR, path of a file in MEME, JASPAR or TRANSFAC format,
+        motifs of ``Bio.motifs``, or (4, L) counts of A, C, G, T by name. None: vertebrates of JASPAR (extra
         ``motifs``).
     sites
         Sites, in the place of those that the motif is found to have in the peaks: path of a BED with six columns, or a
