@@ -79,6 +79,10 @@ SPECIAL: dict[str, list[Any]] = {
     "fragments": [5, None, "nothing.tsv", [], [5], {}, {"a": 5}],
     "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
     "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
+    "motif": ["nothing", 5, None],
+    "motifs": ["nothing.meme", 5, []],
+    "sites": ["nothing.bed", 5],
+    "shift": [5, "nothing", [], [4], [4, 5, 6], ["a", "b"], [0.5, 1]],
     "counting": ["nothing", 5, None],
     "observed": [5, None, "nothing", [1], np.ones((2, 2))],
     "predicted": [5, None, "nothing", [1]],
@@ -110,9 +114,19 @@ def objects() -> dict[str, ad.AnnData]:
     sl.tl.cell_embeddings(reference, n_latent=8)
     sl.tl.annotate(query, reference, frozen=True)
     sl.tl.marker_peaks(query)
+    sl.tl.check_reference(reference)
     joined = reference.copy()
     joined.obs["some"] = np.where(np.arange(joined.n_obs) % 2, joined.obs["cell_type"].astype(str), "unknown")
     islands = sl.pp.peak_islands(query)
+    profile = pd.DataFrame({"label": pd.Categorical(["B"] * 3), "position": [-1, 0, 1]})
+    query.uns["footprint"] = {
+        "params": {"groupby": "cell_type", "norm_width": 1},
+        "profile": profile.assign(n_insertions=1, expected=1.0),
+        "labels": pd.DataFrame({"n_cells": [1]}, index=["B"]),
+        "name": "A",
+        "n_sites": 1,
+        "width": 1,
+    }
     return {"reference": reference, "query": query, "joined": joined, "islands": islands}
 
 
@@ -137,6 +151,21 @@ def calls(
         "tl.cell_embeddings": (sl.tl.cell_embeddings, {"adata": reference}),
         "tl.map_cells": (sl.tl.map_cells, {"query": query, "reference": reference}),
         "tl.embed_peaks": (sl.tl.embed_peaks, {"adata": reference}),
+        "tl.check_reference": (sl.tl.check_reference, {"reference": reference}),
+        "tl.footprint": (
+            sl.tl.footprint,
+            {
+                "adata": query,
+                "fragments": files["fragments"],
+                "motif": "A",
+                "genome": files["fragments"],
+                "motifs": {"A": np.eye(4)},
+            },
+        ),
+        "get.footprint": (sl.get.footprint, {"adata": query}),
+        "pl.footprint": (sl.pl.footprint, {"adata": query, "return_fig": True}),
+        "get.reference_check": (sl.get.reference_check, {"reference": reference}),
+        "pl.reference_check": (sl.pl.reference_check, {"reference": reference, "return_fig": True}),
         "tl.pretrain": (sl.tl.pretrain, {"data": objects["islands"], "model": "annatac", "output": "annatac"}),
         "tl.predict_expression": (
             sl.tl.predict_expression,
@@ -228,6 +257,8 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.graph_da_annotate": ["tl._label_cells.run"],
         "tl.cell_embeddings": ["tl._cell_embeddings.fit"],
         "tl.map_cells": ["tl._map_cells.map_blocks"],
+        "tl.footprint": ["tl._footprint.open_dna"],
+        "tl.check_reference": ["tl._check_reference.fit"],
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
         "tl.marker_peaks": ["tl._marker_peaks.compare"],

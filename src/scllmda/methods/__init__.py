@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._cells import Cells
 from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
+from ._label_check import LabelCheck, PairError, check_labels, pair_errors
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
 from ._registry import (
@@ -37,7 +38,9 @@ __all__ = [
     "Cells",
     "Expression",
     "ExpressionMethod",
+    "LabelCheck",
     "Method",
+    "PairError",
     "Predicted",
     "Represented",
     "Result",
@@ -48,6 +51,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "check_labels",
     "common_label",
     "embedding_models",
     "expression_method",
@@ -57,6 +61,7 @@ __all__ = [
     "make_expression_recipe",
     "make_novelty_recipe",
     "make_recipe",
+    "pair_errors",
     "places",
     "predict_expression",
     "pretrained_models",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ._class_proportions import class_proportions
 from ._confusion import confusion
+from ._footprint import footprint
 from ._label_flow import label_flow
 from ._marker_peaks import marker_peaks
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
+from ._reference_check import reference_check
 from ._reliability import reliability
 from ._report import report
 from ._training_history import training_history
@@ -20,9 +22,11 @@ from ._transfer_umap import transfer_umap
 __all__ = [
     "class_proportions",
     "confusion",
+    "footprint",
     "label_flow",
     "marker_peaks",
     "novelty",
+    "reference_check",
     "reliability",
     "report",
     "training_history",

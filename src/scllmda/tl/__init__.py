@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from ._annotate import annotate
 from ._cell_embeddings import cell_embeddings
+from ._check_reference import check_reference
 from ._embed_peaks import embed_peaks
+from ._footprint import footprint
 from ._gene_activity import gene_activity
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
@@ -18,7 +20,9 @@ from ._pretrain import pretrain
 __all__ = [
     "annotate",
     "cell_embeddings",
+    "check_reference",
     "embed_peaks",
+    "footprint",
     "gene_activity",
     "graph_da_annotate",
     "map_cells",
