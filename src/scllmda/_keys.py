@@ -73,6 +73,40 @@ class AnnotationKeys:
         ]
 
 
+@dataclass(frozen=True)
+class MarkerKeys:
+    """The names of the slots of one comparison of labels by their peaks, all derived from ``key_added``."""
+
+    key: str
+    """``key_added``; also the slot of ``.uns``: params, groups, number of cells of each."""
+
+    @classmethod
+    def of(cls, groupby: str) -> MarkerKeys:
+        """Return the names for the labels of a column, unless others are asked for."""
+        return cls(f"{groupby}_marker_peaks")
+
+    @property
+    def statistics(self) -> dict[str, str]:
+        """``.varm``: by the name of each statistic, an array with a column per group."""
+        names = ("log2fc", "fraction", "background", "score", "pvalue", "fdr")
+        return {name: f"{self.key}_{name}" for name in names}
+
+    @property
+    def gene(self) -> str:
+        """``.var``: the gene that starts nearest to each peak."""
+        return f"{self.key}_gene"
+
+    @property
+    def distance(self) -> str:
+        """``.var``: base pairs from the start of that gene to the center of the peak."""
+        return f"{self.key}_distance"
+
+    @property
+    def slots(self) -> list[tuple[str, str]]:
+        """All slots that every comparison has, as pairs of attribute and name."""
+        return [("uns", self.key), *(("varm", name) for name in self.statistics.values())]
+
+
 def base_rate(key: str) -> str:
     """Return the column of ``.var`` with the base rates of the peaks, for a cell embedding under ``key``."""
     return f"{key}_rate"

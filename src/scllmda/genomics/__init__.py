@@ -16,6 +16,7 @@ from ._islands import Islands, island_values, islands, require_same_genome
 from ._liftover import Chains, lift_over, read_chains
 from ._motif_sites import MotifSites, find_motif_sites, motifs_in
 from ._motifs import Motif, score_threshold
+from ._nearest_genes import nearest_starts
 from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
 from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions, require_positions
 from ._read_motifs import read_motifs
@@ -46,6 +47,7 @@ __all__ = [
     "known_build",
     "lift_over",
     "motifs_in",
+    "nearest_starts",
     "overlapping_pairs",
     "peak_positions",
     "read_chains",

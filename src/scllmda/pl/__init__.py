@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._class_proportions import class_proportions
 from ._confusion import confusion
 from ._label_flow import label_flow
+from ._marker_peaks import marker_peaks
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
 from ._reliability import reliability
@@ -20,6 +21,7 @@ __all__ = [
     "class_proportions",
     "confusion",
     "label_flow",
+    "marker_peaks",
     "novelty",
     "reliability",
     "report",
