@@ -5,8 +5,8 @@ computed once for each of the 65,536 words; only where words stand from which th
 other positions looked at. Measured by ``benchmarks/marker_motifs.py`` it is as fast as the libraries there are, finds
 the same sites to the last one, and needs nothing but numpy:
 
-- lightmotif (compiled Rust) finds the same sites if it is given whole-numbered scores. It has no builds for Python
-  3.14, nor for 3.13 on Apple's processors, where installing it means compiling it.
+- lightmotif (compiled Rust) finds the same sites if it is given whole-numbered scores. Version 0.10.1 has no builds for
+  Python 3.14, nor for 3.13 on Apple's processors, where installing it means compiling it.
 - MOODS finds the same sites too. Its last release is of 2019, and is compiled on installation.
 - memelite (numba) takes p-values from scores that are rounded otherwise than those that it compares with them, gives
   unknown bases the score 0, finds no site of motifs shorter than eight bases at chromVAR's p-value, and takes half a
@@ -73,7 +73,8 @@ def find_motif_sites(sequences: Sequence[str], motifs: Sequence[Motif], *, p_val
 
     A site is a word of known bases that scores at least what a random word of the motif's length does with a
     probability of at most ``p_value``. Motifs without so unlikely a word, which are those of up to seven bases at the
-    default, keep their best words (see :func:`score_threshold`). Both strands of a palindrome are sites.
+    default, keep their best words (see :func:`scllmda.genomics.score_threshold`). Both strands of a palindrome are
+    sites.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def find_motif_sites(sequences: Sequence[str], motifs: Sequence[Motif], *, p_val
 def motifs_in(sequences: Sequence[str], motifs: Sequence[Motif], *, p_value: float = P_VALUE) -> sp.csr_matrix:
     """Return (n_sequences, n_motifs), bool: whether a sequence has a site of a motif, on either strand.
 
-    As :meth:`MotifSites.present` of :func:`find_motif_sites`, without holding all sites in memory.
+    As ``MotifSites.present`` of :func:`scllmda.genomics.find_motif_sites`, without holding all sites in memory.
     """
     parts = [find_motif_sites(block, motifs, p_value=p_value).present() for _, block in _blocks(sequences)]
     return sp.csr_matrix(sp.vstack(parts)) if parts else sp.csr_matrix((0, len(motifs)), dtype=bool)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ._annotation import annotation
 from ._encoders import encoders
+from ._marker_motifs import marker_motifs
 from ._marker_peaks import marker_peaks
 from ._methods import methods
 from ._portable_reference import portable_reference
 
-__all__ = ["annotation", "encoders", "marker_peaks", "methods", "portable_reference"]
+__all__ = ["annotation", "encoders", "marker_motifs", "marker_peaks", "methods", "portable_reference"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._class_proportions import class_proportions
 from ._confusion import confusion
 from ._label_flow import label_flow
+from ._marker_motifs import marker_motifs
 from ._marker_peaks import marker_peaks
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
@@ -21,6 +22,7 @@ __all__ = [
     "class_proportions",
     "confusion",
     "label_flow",
+    "marker_motifs",
     "marker_peaks",
     "novelty",
     "reliability",
