@@ -199,6 +199,7 @@ PAGES: dict[str, Page] = {
     ),
     "docs/guide/dna.md": Page("query reference hg38.fa dnabert2"),
     "docs/guide/labels.md": Page("query reference both"),
+    "docs/guide/markers.md": Page("query reference both genes.bed"),
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
     "docs/guide/motifs.md": Page("query reference hg38.fa motifs.meme"),
     "docs/guide/results.md": Page("query reference multiome"),

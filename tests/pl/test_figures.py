@@ -163,7 +163,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a color": ({"palette": ["red", "redd", "b", "k"]}, ValueError, "Found 'redd' in palette="),
     "axes": ({"ax": 5}, TypeError, r"Found ax=5 \(int\); expected axes of matplotlib"),
     "truth": ({"truth": "absent"}, KeyError, r"Did not find .obs\['absent'\]"),
-    "key": ({"key": "absent"}, KeyError, r"Run sl\.tl\.\w+ first|Did not find \.uns\['absent'\]\['history'\]"),
+    "key": (
+        {"key": "absent"},
+        KeyError,
+        r"Run sl\.tl\.\w+ first|Pass key= one|Did not find \.uns\['absent'\]\['history'\]",
+    ),
 }
 
 

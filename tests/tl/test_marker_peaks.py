@@ -15,7 +15,6 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
-from scipy.stats import false_discovery_control
 from tests._objects import added, annotated, assert_same, pair, snapshot, together
 
 import scllmda as sl
@@ -51,7 +50,7 @@ def found(adata: AnnData) -> AnnData:
     return sl.tl.marker_peaks(adata, "cell_type", copy=True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_planted_peaks_come_first_and_depth_makes_no_markers(seed: int) -> None:
     adata, peaks = planted(seed)
     sl.tl.marker_peaks(adata, "cell_type")
@@ -127,10 +126,13 @@ def test_cells_without_a_label_take_no_part(adata: AnnData) -> None:
         assert_same(some.varm[f"{KEY}_{name}"], alone.varm[f"{KEY}_{name}"])
 
 
-def test_cells_of_a_joint_annotation_all_take_part() -> None:
+def test_a_joint_annotation() -> None:
+    """Cells of both sides take part, and the annotation stays."""
     both = annotated(together())
     sl.tl.marker_peaks(both, batch_key="platform")
     assert both.uns["scllmda_marker_peaks"]["n_cells"].sum() == (both.obs["scllmda"] != "Unassigned").sum() == 250
+    with pytest.raises(ValueError, match=r"overwrite \.uns\['scllmda'\], which is read as the annotation"):
+        sl.tl.marker_peaks(both, key_added="scllmda")
 
 
 def test_batches(adata: AnnData) -> None:
@@ -278,6 +280,8 @@ class TestTable:
     def test_errors(self, adata: AnnData, found: AnnData) -> None:
         with pytest.raises(KeyError, match=r"Did not find marker peaks 'cell_type_.*Run sl\.tl\.marker_peaks first"):
             sl.get.marker_peaks(adata, KEY)
+        with pytest.raises(KeyError, match=r"Pass key= one of those that are there: \['cell_type_marker_peaks'\]"):
+            sl.get.marker_peaks(found, "cell_type")
         with pytest.raises(ValueError, match="Found group='T'; expected some of"):
             sl.get.marker_peaks(found, KEY, group=["B", "T"])
 
@@ -374,12 +378,4 @@ class TestMarrow:
     def test_another_genome(self, marrow: AnnData, shared_data: Path) -> None:
         with pytest.raises(ValueError, match="of another genome build"):
             sl.tl.marker_peaks(marrow, "cell_type", genes=shared_data / "genes" / "gencode_genes_mm10.bed.gz")
-        assert FDR_SLOT not in marrow.varm
-
-
-FDR_SLOT = f"{KEY}_fdr"
-
-
-def test_adjusted_over_the_labels_too(found: AnnData) -> None:
-    within = false_discovery_control(found.varm[f"{KEY}_pvalue"], axis=0)
-    assert (found.varm[FDR_SLOT] >= within).all()
+        assert f"{KEY}_fdr" not in marrow.varm

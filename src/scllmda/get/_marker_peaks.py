@@ -77,7 +77,9 @@ def marker_peaks(
     """
     atac, keys = read(adata, mod=mod), MarkerKeys(key)
     if missing := [f".{attr}[{name!r}]" for attr, name in keys.slots if name not in getattr(atac, attr)]:
-        msg = f"Did not find marker peaks {key!r} ({', '.join(missing)}). Run sl.tl.marker_peaks first."
+        there = [name for name in atac.uns if all(slot in atac.varm for slot in MarkerKeys(name).statistics.values())]
+        mend = f"Pass key= one of those that are there: {there}." if there else "Run sl.tl.marker_peaks first."
+        msg = f"Did not find marker peaks {key!r} ({', '.join(missing)}). {mend}"
         raise KeyError(msg)
     groups = [str(name) for name in atac.uns[key]["groups"]]
     names = groups if group is None else [group] if isinstance(group, str) else list(group)

@@ -54,8 +54,9 @@ def compare(sums: OpenCells) -> Comparison:
     without another one at their depth are left out. Half a cell of the smaller side is added to both, so that it is
     finite.
 
-    FDRs are those of Benjamini and Hochberg over the peaks of a group. So that among many groups none has markers by
-    chance, they are no smaller than that of the group: its smallest one, adjusted over the groups in the same way.
+    FDRs are those of Benjamini and Hochberg over the peaks of a group. So that no group has markers by chance, however
+    many there are, they are no smaller than that of the group itself: the smallest one of its peaks that holds whatever
+    their dependence is (Benjamini and Yekutieli 2001, Annals of Statistics 29:1165), adjusted over the groups.
     """
     n_groups, n_peaks = sums.of_group.shape
     log2fc, fraction, background, score = np.empty((4, n_peaks, n_groups), dtype=np.float32)
@@ -71,8 +72,8 @@ def compare(sums: OpenCells) -> Comparison:
         background[some] = outside.T
         log2fc[some] = np.log2((inside + half) / (outside + half)).T
     fdr = false_discovery_control(pvalue, axis=0)
-    of_group = false_discovery_control(fdr.min(axis=0, initial=1))
-    return Comparison(log2fc, fraction, background, score, pvalue, np.maximum(fdr, of_group))
+    of_groups = false_discovery_control(false_discovery_control(pvalue, axis=0, method="by").min(axis=0))
+    return Comparison(log2fc, fraction, background, score, pvalue, np.maximum(fdr, of_groups))
 
 
 def _cumulants(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,10 +53,13 @@ def marker_peaks(
 
     A peak is open in a cell that has a count in it. Deep cells have more open peaks of every kind, and types differ in
     depth, so that each label is compared with the cells of all other labels within up to 50 strata of cells with about
-    as many open peaks: a Cochran–Mantel–Haenszel test with exact tails, in closed form. It draws no cells, so that the
-    same input gives the same result. TODO numbers
+    as many open peaks: a Cochran–Mantel–Haenszel test with exact tails, in closed form, which draws no cells. In bone
+    marrow whose labels were shuffled among all cells, among cells as deep, or drawn by depth alone, no label had a
+    marker at an FDR of 5 % in any of 20 draws each; scanpy's Wilcoxon test on normalized counts had some in all draws.
+    Where simulated types have three weak markers each, it finds .77 of them at first; .61 with as many cells drawn to
+    match the depths of each label (``benchmarks/marker_peaks.py``).
 
-    P-values take cells for independent and labels for given. Labels that were predicted from the same counts, or
+    P-values take cells for independent and labels for given, which labels that were predicted from the same counts, or
     clusters of them, are not: they say in which order to look at peaks, and not how likely it is that a type exists.
 
     Cells without a label take no part, neither in a label nor among the others. Where reference and query are one
@@ -106,8 +110,8 @@ def marker_peaks(
     `.varm[f"{key}_score"]` : :class:`numpy.ndarray` (n_peaks, n_groups)
         Standard deviations by which more cells are open than by chance; below 0 for fewer.
     `.varm[f"{key}_pvalue"]`, `.varm[f"{key}_fdr"]` : :class:`numpy.ndarray` (n_peaks, n_groups)
-        Two-sided p-value, and adjusted over the peaks of a label (Benjamini–Hochberg), no smaller than the smallest one
-        of the label, adjusted over the labels.
+        Two-sided p-value, and adjusted over the peaks of a label (Benjamini–Hochberg). No FDR of a label is smaller
+        than the one of the label itself: its smallest one by Benjamini and Yekutieli, adjusted over the labels.
     `.var[f"{key}_gene"]`, `.var[f"{key}_distance"]` : :class:`pandas.Series`
         With ``genes``: the gene that starts nearest to the center of the peak, and how many base pairs the center lies
         from there, below 0 upstream; missing on contigs without a gene.
@@ -147,8 +151,10 @@ def marker_peaks(
     labels = encode_labels([obs_column(data, atac, groupby, parameter="groupby")], unlabeled, parameter="groupby")
     batch = None if batch_key is None else encode_batches(obs_column(data, atac, batch_key, parameter="batch_key"))
     slots = _nearest_genes(atac, keys, genes, check_genome=check_genome)
-    is_ours = "groups" in atac.uns.get(keys.key, ())
-    claim_slots(atac, [*keys.slots, *slots], read={}, is_ours=is_ours)
+    earlier = atac.uns.get(keys.key)
+    is_ours = isinstance(earlier, Mapping) and "groups" in earlier
+    annotation = {("uns", groupby): "the annotation"} if groupby in atac.uns else {}
+    claim_slots(atac, [*keys.slots, *slots], read=annotation, is_ours=is_ours)
     blocks = count_blocks(atac, layer)
 
     groups = [name for name in labels.order if name in set(labels.classes)]
