@@ -89,6 +89,13 @@ class World:
     def both(self) -> AnnData:
         return together()
 
+    def annotated(self) -> AnnData:
+        """Cells with labels and sequences, enough of them for marker peaks."""
+        adata, _ = sl.datasets.simulate(n_reference=300, n_peaks=800, n_types=3, depth=0.2)
+        adata.obs["scllmda"] = adata.obs["cell_type"]
+        self.motifs = adata.uns["simulation"]["motifs"]
+        return adata
+
     def atlas(self) -> AnnData:
         return self.reference_cells.copy()
 
@@ -154,9 +161,9 @@ class World:
         return [(str(c), int(a), int(b)) for c, a, b in zip(var["chrom"], var["start"], var["end"], strict=True)]
 
     def _write_motifs(self, path: Path) -> None:
-        """Write the motifs that were planted into the genome."""
+        """Write the motifs that were planted into the peaks of annotated cells."""
         text = "MEME version 4\n\nALPHABET= ACGT\n\n"
-        for i, word in enumerate(self.query_cells.uns["simulation"]["motifs"]):
+        for i, word in enumerate(self.motifs):
             rows = "\n".join(" ".join(str(float(base == letter)) for letter in "ACGT") for base in word)
             text += f"MOTIF M{i} {word}\nletter-probability matrix: alength= 4 w= {len(word)} nsites= 20\n{rows}\n\n"
         path.write_text(text)
@@ -201,7 +208,7 @@ PAGES: dict[str, Page] = {
     "docs/guide/labels.md": Page("query reference both"),
     "docs/guide/markers.md": Page("query reference both genes.bed"),
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
-    "docs/guide/motifs.md": Page("query reference hg38.fa motifs.meme"),
+    "docs/guide/motifs.md": Page("annotated motifs.meme"),
     "docs/guide/results.md": Page("query reference multiome"),
     "docs/guide/scale.md": Page("query reference.h5ad", needs="distributed"),
     "docs/guide/scores.md": Page("query reference"),
