@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from tests._motifs import planted
 from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
@@ -62,6 +63,9 @@ SPECIAL: dict[str, list[Any]] = {
     "rna_mod": [5, None],
     "var_names": ["nothing", ["nothing"], 5, [], [5]],
     "weights": ["nothing", 5],
+    "motifs": ["nothing.meme", "JASPAR1", 5, [], [5], {}, {"a": np.ones(5)}],
+    "tax_group": [5],
+    "markers_key": ["nothing", 5],
     "use_varm": ["nothing"],
     "key": ["nothing"],
     "mod": [5, None],
@@ -80,7 +84,6 @@ SPECIAL: dict[str, list[Any]] = {
     "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
     "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
     "motif": ["nothing", 5, None],
-    "motifs": ["nothing.meme", 5, []],
     "sites": ["nothing.bed", 5],
     "shift": [5, "nothing", [], [4], [4, 5, 6], ["a", "b"], [0.5, 1]],
     "counting": ["nothing", 5, None],
@@ -127,6 +130,7 @@ def objects() -> dict[str, ad.AnnData]:
         "n_sites": 1,
         "width": 1,
     }
+    sl.tl.marker_motifs(query, peaks={"a": query.var_names[:200]}, motifs=planted(query), key_added="motifs")
     return {"reference": reference, "query": query, "joined": joined, "islands": islands}
 
 
@@ -182,13 +186,20 @@ def calls(
         "pl.class_proportions": (sl.pl.class_proportions, {"adata": query, "reference": reference, "return_fig": True}),
         "pl.label_flow": (sl.pl.label_flow, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.training_history": (sl.pl.training_history, {"data": [0.3, 0.2], "return_fig": True}),
+        "pl.marker_motifs": (sl.pl.marker_motifs, {"adata": query, "key": "motifs", "fdr": 1.0, "return_fig": True}),
         "pl.report": (sl.pl.report, {"adata": query, "path": "report.html"}),
         "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
         "get.annotation": (sl.get.annotation, {"adata": query}),
+        "get.marker_motifs": (sl.get.marker_motifs, {"adata": query, "key": "motifs"}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
         "tl.marker_peaks": (sl.tl.marker_peaks, {"adata": query}),
         "get.marker_peaks": (sl.get.marker_peaks, {"adata": query}),
         "pl.marker_peaks": (sl.pl.marker_peaks, {"adata": query, "fdr": 1, "return_fig": True}),
+        "tl.marker_motifs": (
+            sl.tl.marker_motifs,
+            {"adata": query, "motifs": planted(query), "fdr": 1.0},
+        ),
+        "tl.motif_activity": (sl.tl.motif_activity, {"adata": query, "motifs": planted(query)}),
         "tl.gene_activity": (sl.tl.gene_activity, {"adata": query, "genes": GENES}),
         "metrics.integration_report": (
             sl.metrics.integration_report,
@@ -211,6 +222,7 @@ NOT_READ = {
     ("pl.training_history", "data", "[1]"),
     ("pl.class_proportions", "labels_key", "None"),
     ("tl.marker_peaks", "genes", "None"),
+    ("tl.marker_motifs", "peaks", "None"),
     ("datasets.fetch", "path", "None"),
     ("datasets.simulate", "fragments", "None"),
     ("datasets.simulate", "fragments", "nothing.tsv"),
@@ -262,6 +274,8 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
         "tl.marker_peaks": ["tl._marker_peaks.compare"],
+        "tl.marker_motifs": ["tl._peak_motifs.motifs_in"],
+        "tl.motif_activity": ["tl._peak_motifs.motifs_in"],
         "tl.gene_activity": ["_counts.CountBlocks.onto"],
         "metrics.integration_report": ["metrics._integration_report.distance_sums"],
         "metrics.expression_report": ["metrics._gene_scores._scores"],

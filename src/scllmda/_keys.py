@@ -155,6 +155,15 @@ class ReferenceCheckKeys:
         return [*(("obs", name) for name in (self.contradicted, self.chance, self.suggested)), ("uns", self.uns)]
 
 
+def marker_motifs_key(groupby: str) -> str:
+    """Return the slot of ``.uns`` with the marker motifs of the labels of a column, unless another is asked for."""
+    return f"{groupby}_marker_motifs"
+
+
+MOTIF_ACTIVITY = "motif_activity"
+"""Slot of ``.obsm`` and ``.uns`` with the deviations of motifs."""
+
+
 def base_rate(key: str) -> str:
     """Return the column of ``.var`` with the base rates of the peaks, for a cell embedding under ``key``."""
     return f"{key}_rate"

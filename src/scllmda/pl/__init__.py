@@ -10,6 +10,7 @@ from ._class_proportions import class_proportions
 from ._confusion import confusion
 from ._footprint import footprint
 from ._label_flow import label_flow
+from ._marker_motifs import marker_motifs
 from ._marker_peaks import marker_peaks
 from ._novelty import novelty
 from ._query_cells import query_cells as query_cells
@@ -24,6 +25,7 @@ __all__ = [
     "confusion",
     "footprint",
     "label_flow",
+    "marker_motifs",
     "marker_peaks",
     "novelty",
     "reference_check",

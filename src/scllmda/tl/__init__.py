@@ -13,7 +13,9 @@ from ._footprint import footprint
 from ._gene_activity import gene_activity
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
+from ._marker_motifs import marker_motifs
 from ._marker_peaks import marker_peaks
+from ._motif_activity import motif_activity
 from ._predict_expression import predict_expression
 from ._pretrain import pretrain
 
@@ -26,7 +28,9 @@ __all__ = [
     "gene_activity",
     "graph_da_annotate",
     "map_cells",
+    "marker_motifs",
     "marker_peaks",
+    "motif_activity",
     "predict_expression",
     "pretrain",
 ]
