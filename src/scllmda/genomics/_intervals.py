@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,10 +19,12 @@ ACCEPTED_FORMS = "chr1:100-200, chr1-100-200 or chr1_100_200"
 
 # R writes 100000 as 1e+05.
 _POSITION = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9](?:\.[0-9]{1,11})?[eE]\+?[0-9]{1,2}|[0-9]{1,12})"
-_COORDINATES = rf":{_POSITION}-{_POSITION}|-{_POSITION}-{_POSITION}|_{_POSITION}_{_POSITION}"
 # The last colon ends the contig: those of HLA genes hold some themselves.
-_NAME = rf"^(?P<chrom>\S*[^:\s_-])(?P<coordinates>{_COORDINATES})$"
-_ENDS = rf"({_POSITION})[-_]({_POSITION})$"
+_NAME = re.compile(
+    r"(\S*[^:\s_-])(?:"
+    + "|".join(rf"{sign}({_POSITION}){then}({_POSITION})" for sign, then in (":-", "--", "__"))
+    + ")"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +157,12 @@ def positions_in_names(names: pd.Series) -> tuple[pd.Series, npt.NDArray[np.floa
     names
         (n,) of dtype "string".
     """
-    parts = names.str.extract(_NAME)
-    ends = parts["coordinates"].str.extract(_ENDS)
-    start, end = (whole_or_nan(ends[column].str.replace(",", "")) for column in (0, 1))
-    return parts["chrom"].where(~np.isnan(start) & ~np.isnan(end)), start, end
+    # A loop over names is five times as quick as pandas' .str.extract.
+    found = (None if name is pd.NA else _NAME.fullmatch(name) for name in names)
+    parts = [("", "", "") if match is None else [group for group in match.groups() if group] for match in found]
+    chrom = pd.Series([part[0] or None for part in parts], index=names.index, dtype="string")
+    start, end = (whole_or_nan(pd.Series([part[at].replace(",", "") for part in parts])) for at in (1, 2))
+    return chrom.where(~np.isnan(start) & ~np.isnan(end)), start, end
 
 
 def whole_or_nan(values: pd.Series) -> npt.NDArray[np.float64]:

@@ -12,6 +12,9 @@ SHARE = 0.1
 """Largest share of a domain's cells that are made neighbors of one cell. A type that is a tenth of the domain can then
 still fill the neighborhoods of its cells. Of draws of 60 cells of bone marrow .871 got the right coarse type with .05,
 .1 and .2, and of draws of 120 cells .860, .867 and .852 (means of four draws)."""
+ROUNDING = 1e-7
+"""Share of the cells' squared lengths below which axes are left out where neighbors are looked for: single precision
+knows no more of a distance."""
 
 
 def neighbors_among(n_cells: int, n_neighbors: int) -> int:
@@ -47,8 +50,19 @@ def nearest_graphs(X: NDArray[np.floating], sizes: Sequence[int]) -> list[sp.csr
     n, most = len(X), max(sizes)
     if most == 0 or n == 0:
         return [sp.csr_matrix((n, n), dtype=np.float32) for _ in sizes]
-    _, nearest = NearestCells(normalize(X), most).among()
+    _, nearest = NearestCells(_leading_axes(normalize(X)), most).among()
     return [_graph_to(nearest[:, :size]) for size in sizes]
+
+
+def _leading_axes(X: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return cells along the axes that hold more than rounding of their squared lengths: a third, on bone marrow.
+
+    Distances are the same to the precision of single numbers, and found in half the time.
+    """
+    values, axes = np.linalg.eigh(X.T.astype(np.float64) @ X)
+    leading = values.cumsum() > ROUNDING * values.sum()
+    leading[-1] = True
+    return X @ axes[:, leading].astype(X.dtype)
 
 
 def _graph_to(neighbors: NDArray[np.integer]) -> sp.csr_matrix:
