@@ -33,7 +33,7 @@ def run(options: Namespace) -> None:
     """Compare the labels."""
     from .. import get, metrics
     from .._anndata import obs_column, read
-    from ..pl import query_cells
+    from ..get import query_cells
 
     require_data(options.input, "--input")
     data = read_data(options.input, "--input", options.mod)

@@ -14,6 +14,7 @@ from ._genes import GenePeaks, Genes, gene_peaks, read_genes
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
 from ._islands import Islands, island_values, islands, require_same_genome
 from ._liftover import Chains, lift_over, read_chains
+from ._nearest_genes import nearest_starts
 from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
 from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions, require_positions
 from ._tss import TranscriptionStarts, read_tss
@@ -39,6 +40,7 @@ __all__ = [
     "islands",
     "known_build",
     "lift_over",
+    "nearest_starts",
     "overlapping_pairs",
     "peak_positions",
     "read_chains",

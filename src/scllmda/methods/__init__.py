@@ -7,8 +7,11 @@ slots. Nothing but the registry names a system.
 from __future__ import annotations
 
 from ._cells import Cells
+from ._contributions import Contributions, contributions
 from ._decide import finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
+from ._linear_model import LinearModel
+from ._members import Profiles, log_folds
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
 from ._registry import (
@@ -34,10 +37,13 @@ __all__ = [
     "METHODS",
     "Annotation",
     "Cells",
+    "Contributions",
     "Expression",
     "ExpressionMethod",
+    "LinearModel",
     "Method",
     "Predicted",
+    "Profiles",
     "Represented",
     "Result",
     "RidgeRecipe",
@@ -47,10 +53,12 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "contributions",
     "embedding_models",
     "expression_method",
     "finest_label",
     "get",
+    "log_folds",
     "majority_label",
     "make_expression_recipe",
     "make_novelty_recipe",

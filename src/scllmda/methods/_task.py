@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..genomics import Intervals
 from ..graphs import nearest_graph, neighbors_among, ppmi_graph, symmetrize, within_domains
 from ._cells import Cells
+from ._linear_model import LinearModel
 
 Float = NDArray[np.floating]
 
@@ -224,6 +225,8 @@ class Result:
     """(n_reference, k) the reference cells in it as if they had the query's depths; None where that is no matter."""
     held_out: Float | None = None
     """(n_reference, n_classes) probabilities of reference cells by the others."""
+    model: LinearModel | None = None
+    """What the probabilities were made with, where that is linear in the counts; its links are among query cells."""
 
 
 def _refuse(part: str, reads: frozenset[str]) -> NoReturn:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from ._class_proportions import class_proportions
 from ._confusion import confusion
+from ._evidence import evidence
 from ._label_flow import label_flow
 from ._novelty import novelty
-from ._query_cells import query_cells as query_cells
 from ._reliability import reliability
 from ._report import report
 from ._training_history import training_history
@@ -19,6 +19,7 @@ from ._transfer_umap import transfer_umap
 __all__ = [
     "class_proportions",
     "confusion",
+    "evidence",
     "label_flow",
     "novelty",
     "reliability",

@@ -173,11 +173,17 @@ def annotate(
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs of the written cells, without edges between reference and query.
+    ``.varm[f"{key}_loadings"]``, ``.var[f"{key}_rate"]``, ``.var[f"{key}_peak"]``, ``.varm[f"{key}_n_open"]``
+        By the default method, for :func:`scllmda.get.evidence`: loadings (half precision) and base rates of the peaks
+        that cells were placed by; the number of the peak that each counts as (several may be one of the reference's),
+        -1 for none; and reference cells of each class in which it is open, if the reference has counts.
+        ``.uns[key]["evidence"]`` has what belongs to no peak, and ``.obsp[f"{key}_pooled"]``, where cells were pooled,
+        with whom.
     ``.uns[key]``
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
         of the loadings it predicts on held-out peaks), ``reference`` (names of its cells whose label the others
-        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots); with
-        ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
+        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots); by the default
+        method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
@@ -203,6 +209,7 @@ def annotate(
     See Also
     --------
     scllmda.get.annotation : The result as a table.
+    scllmda.get.evidence : The peaks that a label rests on.
     scllmda.pl.transfer_umap : The result in a map.
     scllmda.pl.report : The result as a page.
     scllmda.tl.graph_da_annotate : The last step alone, in a space of yours.
@@ -246,7 +253,14 @@ def annotate(
         raise ValueError(msg)
     # Of a query with a reference, neither labels nor batches nor ids are read.
     columns = (levels, batch_key, ids) if reference is None else ()
-    claim_annotation(target, key_added, *columns, with_ontology=bool(ids), majority_voting=choices.column)
+    claim_annotation(
+        target,
+        key_added,
+        *columns,
+        with_ontology=bool(ids),
+        with_evidence=choices.method.has_evidence,
+        majority_voting=choices.column,
+    )
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:

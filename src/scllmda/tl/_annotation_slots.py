@@ -23,6 +23,7 @@ def claim_annotation(
     ontology_key: Sequence[str] = (),
     *,
     with_ontology: bool = False,
+    with_evidence: bool = False,
     majority_voting: str | None = None,
     use_rep: str | None = None,
 ) -> None:
@@ -38,6 +39,8 @@ def claim_annotation(
         Columns that are read of this object.
     with_ontology
         Whether ontology ids will be written too.
+    with_evidence
+        Whether what labels rest on will be written too.
     use_rep
         Representation that is read of it.
     """
@@ -54,6 +57,8 @@ def claim_annotation(
     claim_slots(adata, keys.slots, read=read, is_ours=is_ours)
     if with_ontology:
         claim_slots(adata, [("obs", keys.ontology)], read=read, is_ours=is_ours and "ontology" in found)
+    if with_evidence:
+        claim_slots(adata, keys.evidence, read=read, is_ours=is_ours and "evidence" in found)
 
 
 def forget_ontology(adata: AnnData, key: str) -> None:
