@@ -14,9 +14,12 @@ from ._genes import GenePeaks, Genes, gene_peaks, read_genes
 from ._intervals import ACCEPTED_FORMS, Intervals, bare_contig
 from ._islands import Islands, island_values, islands, require_same_genome
 from ._liftover import Chains, lift_over, read_chains
+from ._motif_sites import MotifSites, find_motif_sites, motifs_in
+from ._motifs import Motif, score_threshold
 from ._nearest_genes import nearest_starts
 from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
 from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions, require_positions
+from ._read_motifs import read_motifs
 from ._tss import TranscriptionStarts, read_tss
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "Genes",
     "Intervals",
     "Islands",
+    "Motif",
+    "MotifSites",
     "PeakPositions",
     "TranscriptionStarts",
     "bare_contig",
@@ -35,18 +40,22 @@ __all__ = [
     "compare_with_chance",
     "fasta_of",
     "fetch_sequences",
+    "find_motif_sites",
     "gene_peaks",
     "island_values",
     "islands",
     "known_build",
     "lift_over",
+    "motifs_in",
     "nearest_starts",
     "overlapping_pairs",
     "peak_positions",
     "read_chains",
     "read_gene_table",
     "read_genes",
+    "read_motifs",
     "read_tss",
     "require_positions",
     "require_same_genome",
+    "score_threshold",
 ]
