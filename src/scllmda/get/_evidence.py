@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .. import _logging as logg
 from .._anndata import read
 from .._checks import checked
 from .._keys import AnnotationKeys
-from ..genomics import nearest_starts, read_tss, require_positions
+from ..genomics import read_motifs, read_tss
 from ..methods import Contributions, contributions
 from ._evidence_model import EvidenceModel, read_evidence
+from ._peak_context import motif_names, nearest_genes, require_sequences
 from ._query_cells import query_cells
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def evidence(
     against: str | None = None,
     n_peaks: int | None = None,
     genes: str | PathLike[str] | pd.DataFrame | None = None,
+    motifs: Any = None,
     key: str = "scllmda",
     mod: str = "atac",
 ) -> pd.DataFrame:
@@ -67,6 +68,11 @@ def evidence(
     genes
         Genes of the peaks' genome build, to name the one that starts nearest to each peak: path of a BED, a GTF or GFF,
         or a data frame with ``chrom``, ``start``, ``end``, ``strand`` and ``name``.
+    motifs
+        Motifs to look for in the peaks that are returned (``.var["sequence"]``): a release of JASPAR such as
+        "JASPAR2026", the path of a file in MEME, JASPAR or TRANSFAC format, a list of motifs of ``Bio.motifs``, or a
+        mapping of names to (4, L) arrays. In a peak of 500 bp one in twenty motifs has a site by chance: few that are
+        to be expected tell more than all there are.
     key
         ``key_added`` of the annotation.
     mod
@@ -82,14 +88,17 @@ def evidence(
 
     ``contribution``
         To log p(label) − log p(against), in natural logarithms: above 0 for the label, below 0 against it.
-    ``open``
-        Share of the cells in which the peak is open.
+    ``open``, ``expected``
+        Share of the cells in which the peak is open, and in which it would be expected to be if all cells were alike
+        but for their depths. A peak that is open more often than expected speaks by being open, else by being closed.
     ``open_label``, ``open_against``
         Share of the reference's cells of either class in which it is open; missing for peaks that the reference lacks.
         There if the reference had counts.
     ``gene``, ``distance``
         With ``genes``: the gene that starts nearest to the peak's center, and how far the center lies from there in
         base pairs, below 0 upstream; missing for peaks on a contig without genes.
+    ``motifs``
+        With ``motifs``: names of those that have a site in the peak (p < 5e-5), separated by commas, the best first.
 
     ``.attrs`` has ``label``, ``against``, ``log_odds`` (the sum of all contributions) and ``n_cells``.
 
@@ -100,9 +109,11 @@ def evidence(
     ValueError
         Labels of a method, or of a representation, that cannot be traced to peaks; no cell; cells that came with their
         label, or have no open peak; a class against itself; peaks, cells or counts that are not those that were
-        annotated; ``genes`` that cannot be read.
+        annotated; ``genes`` or ``motifs`` that cannot be read; no sequences to look for motifs in.
     FileNotFoundError
-        There is no file ``genes``.
+        There is no file ``genes`` or ``motifs``.
+    ImportError
+        Motifs are to be read and pyjaspar or Biopython is not installed.
 
     See Also
     --------
@@ -121,21 +132,26 @@ def evidence(
     True
     """
     atac, starts = read(adata, mod=mod), None if genes is None else read_tss(genes)
+    if motifs is not None:
+        motifs = read_motifs(motifs)
+        require_sequences(atac.var)
     model = read_evidence(atac, key)
     chosen = _chosen(atac, key, cells, query_cells(adata, atac, key))
     proba, classes = np.asarray(atac.obsm[AnnotationKeys(key).proba]), [str(c) for c in atac.uns[key]["classes"]]
     if label is None and isinstance(cells, str) and cells in classes and cells not in atac.obs_names:
         label = cells
     pair = _pair(proba[chosen].mean(axis=0), classes, label, against)
-    found, n_open = _contributions(atac, key, model, chosen, pair, proba)
+    found, is_open = _contributions(atac, key, model, chosen, pair, proba)
 
-    table = pd.DataFrame({"contribution": found.peaks, "open": n_open / len(chosen)}, atac.var_names[model.peaks])
+    table = is_open.assign(contribution=found.peaks)[["contribution", *is_open]].set_axis(atac.var_names[model.peaks])
     if model.open_in is not None:
         table["open_label"], table["open_against"] = model.open_in[:, pair].T
     if starts is not None:
-        table = table.join(_nearest_genes(atac.var, starts).iloc[model.peaks])
+        table = table.join(nearest_genes(atac.var, starts).iloc[model.peaks])
     order = np.argsort(-np.abs(found.peaks), kind="stable")
     shown = table.iloc[order[:n_peaks]]
+    if motifs is not None:
+        shown = shown.assign(motifs=motif_names(atac.var, model.peaks[order[:n_peaks]], motifs))
     others = {} if n_peaks is None else {"(other peaks)": float(found.peaks[order[n_peaks:]].sum())}
     rest = {f"({name})": getattr(found, name) for name in ("intercept", "bounds", "neighbors", "calibration")}
     table = shown.reindex([*shown.index, *others, *rest])
@@ -148,8 +164,8 @@ def evidence(
 
 def _contributions(
     adata: AnnData, key: str, model: EvidenceModel, chosen: NDArray[np.intp], pair: tuple[int, int], proba: Float
-) -> tuple[Contributions, Float]:
-    """Return the contributions to the log odds of two classes, and in how many of the cells each peak is open."""
+) -> tuple[Contributions, pd.DataFrame]:
+    """Return the contributions to the log odds of two classes, and how often each peak is open and expected to be."""
     one, other = pair
     sources = model.sources(chosen)
     placed = model.place(adata, key, sources)
@@ -165,7 +181,9 @@ def _contributions(
             f".obsm[{AnnotationKeys(key).aligned!r}]. Run sl.tl.annotate on the object again."
         )
         raise ValueError(msg)
-    return found, np.asarray((placed.counts[at] > 0).sum(axis=0), dtype=float).ravel()
+    is_open = np.asarray((placed.counts[at] > 0).mean(axis=0)).ravel()
+    expected = placed.exposure[at].mean() * model.placement.decoder.rate.astype(float)
+    return found, pd.DataFrame({"open": is_open, "expected": expected})
 
 
 def _chosen(adata: AnnData, key: str, cells: Any, is_query: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -184,7 +202,7 @@ def _chosen(adata: AnnData, key: str, cells: Any, is_query: NDArray[np.bool_]) -
             msg = f"Found cells={cells!r}; expected the name of a cell, or a label that one has, of {there}."
             raise KeyError(msg)
     else:
-        names = [cells] if isinstance(cells, str) else list(given.ravel())
+        names = [str(name) for name in given.ravel()]
         chosen = adata.obs_names.get_indexer_for(names)
         if (chosen < 0).any():
             first = names[int((chosen < 0).argmax())]
@@ -218,18 +236,3 @@ def _pair(proba: Float, classes: list[str], label: str | None, against: str | No
     other = None if against is None else classes.index(against)
     one = next(code for code in order if code != other) if label is None else classes.index(label)
     return one, next(code for code in order if code != one) if other is None else other
-
-
-def _nearest_genes(var: pd.DataFrame, starts: Any) -> pd.DataFrame:
-    """Return the nearest gene of each peak, and how far its center lies from where the gene starts."""
-    where = require_positions(var)
-    for remark in (*where.remarks, *starts.remarks):
-        logg.warning(remark)
-    nearest, distance = nearest_starts(where.intervals, starts)
-    gene = np.full(len(var), None, dtype=object)
-    there = where.rows[nearest >= 0]
-    gene[there] = starts.name[nearest[nearest >= 0]]
-    far = pd.array(np.zeros(len(var), dtype=np.int64), dtype="Int64")
-    far[np.isin(np.arange(len(var)), there, invert=True)] = pd.NA
-    far[there] = distance[nearest >= 0]
-    return pd.DataFrame({"gene": gene, "distance": far}, index=var.index)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _WIDTH, _ROW = 3.2, 0.2
 """Of the axes and of a row, in inches."""
+_PALE = 0.4
+"""Opacity of the bars of peaks that spoke by being closed."""
+_LEAST = 0.05
+"""Terms that are smaller are not named: they would be 0.0."""
 
 
 @checked
@@ -48,8 +52,9 @@ def evidence(
     """Plot which peaks spoke for a label of cells, and which against it: a bar per peak, and what the others add.
 
     Bars to the right are contributions to the label, to the left to the class that it is compared with, each in the
-    color of the class; the share of the cells in which the peak is open stands to the right of each row. Below the axis
-    is what all terms add up to. :func:`scllmda.get.evidence` returns all numbers, and says what they are.
+    color of the class, and pale where the peak spoke by being closed more often than expected; the share of the cells
+    in which it is open stands to the right of each row. Below the axis is what all terms add up to.
+    :func:`scllmda.get.evidence` returns all numbers, and says what they are.
 
     Parameters
     ----------
@@ -107,55 +112,66 @@ def evidence(
     classes = [str(name) for name in atac.uns[key]["classes"]]
     colors = label_colors(classes, (), palette, colors_in_objects(adata, atac, key))
 
-    of_peaks = table["open"].notna()
-    peaks = table[of_peaks].sort_values("contribution", ascending=False, kind="stable")
-    names = [
-        _name(*row)
-        for row in zip(
-            peaks.index, peaks.get("gene", [None] * len(peaks)), peaks.get("distance", peaks["open"]), strict=True
-        )
-    ]
+    peaks = table[table["open"].notna()].sort_values("contribution", ascending=False, kind="stable")
+    names, sides = _names(peaks), [table.attrs["label"], table.attrs["against"]]
     inches = (_WIDTH, _ROW * max(4, len(names)))
     place = new_axes(*inches, names) if given is None else given[0]
-    one, other = table.attrs["label"], table.attrs["against"]
-    value = peaks["contribution"].to_numpy()
-    place.barh(range(len(value)), value, color=[colors[one if v > 0 else other] for v in value], height=0.75)
-    _finish(place, names, peaks["open"].to_numpy(), table, {f"for {one}": colors[one], f"for {other}": colors[other]})
+    side = np.where(peaks["contribution"] > 0, *sides)
+    bars = place.barh(range(len(peaks)), peaks["contribution"], height=0.75, color=[colors[name] for name in side])
+    is_closed = peaks["open"] <= peaks["expected"]
+    for bar in np.array(bars.patches, dtype=object)[is_closed]:
+        bar.set_alpha(_PALE)
+    legend = {f"for {name}": colors[name] for name in sides if name in side}
+    _finish(place, names, peaks["open"], table, legend, with_pale=bool(is_closed.any()))
     n_cells = table.attrs["n_cells"]
-    place.set_title(
-        f"{one} or {other}? ({n_cells:,} {'cell' if n_cells == 1 else 'cells'})" if title is None else title
-    )
+    of_cells = "1 cell" if n_cells == 1 else f"{n_cells:,} cells"
+    place.set_title(f"{' or '.join(sides)}? ({of_cells})" if title is None else title)
     if given is None:
         grow(place, *inches)
     return hand_over([place], is_own=given is None, save=path, show=show, return_fig=return_fig)
 
 
-def _name(peak: str, gene: str | None, distance: Any) -> str:
-    """Return the name of a row: the nearest gene and how far it is, or the peak."""
-    if gene is None or pd.isna(gene):
-        return peak
-    return f"{gene} ({distance / 1000:+,.1f} kb)"
+def _names(peaks: pd.DataFrame) -> list[str]:
+    """Return the names of the rows: the nearest gene and how far it is, where that is known, else the peak."""
+    if "gene" not in peaks:
+        return list(peaks.index)
+    rows = zip(peaks.index, peaks["gene"], peaks["distance"], strict=True)
+    return [peak if pd.isna(gene) else f"{gene} ({_signed(far / 1000)} kb)" for peak, gene, far in rows]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _finish(
-    ax: Axes, names: Sequence[str], is_open: NDArray[np.floating], table: pd.DataFrame, legend: Mapping[str, str]
+    ax: Axes,
+    names: Sequence[str],
+    is_open: pd.Series,
+    table: pd.DataFrame,
+    legend: Mapping[str, str],
+    *,
+    with_pale: bool,
 ) -> None:
     """Add names, shares, what the terms add up to, and a legend."""
     import matplotlib as mpl
+    from matplotlib.patches import Patch
 
-    rest = table.loc[table["open"].isna(), "contribution"].to_dict()
-    shown = table["contribution"].sum() - sum(rest.values())
-    terms = {f"these {len(names)} peaks": shown} | {name.strip("()"): value for name, value in rest.items()}
-    words = [f"{name} {value:+.1f}" for name, value in terms.items() if f"{abs(value):.1f}" != "0.0"]
+    rest = table.loc[table["open"].isna(), "contribution"]
+    shown = table["contribution"].sum() - rest.sum()
+    terms = {f"these {len(names)} peaks": shown, **{name.strip("()"): value for name, value in rest.items()}}
+    words = [f"{name} {_signed(value)}" for name, value in terms.items() if abs(value) >= _LEAST]
     lines = [", ".join(words[i : i + 3]) for i in range(0, len(words), 3)]
-    ax.set(ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlabel("\n".join(["contribution to log odds", *lines, f"log odds {table.attrs['log_odds']:+.1f}"]))
+    ax.set_xlabel("\n".join(["contribution to log odds", *lines, f"log odds {_signed(table.attrs['log_odds'])}"]))
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.axvline(0, color=mpl.rcParams["axes.edgecolor"], linewidth=0.8)
     ax.set_yticks(range(len(names)), names)
     right = ax.secondary_yaxis("right")
     right.set_yticks(range(len(names)), [f"{share:.0%}" for share in is_open])
     right.set_ylabel("cells in which it is open")
     right.tick_params(length=0)
-    small_ticks(ax, y=settle(ax)[1] / max(len(names), 1))
+    small_ticks(ax, y=settle(ax)[1] / len(names))
     right.tick_params(labelsize=ax.get_yticklabels()[0].get_fontsize())
-    ax.legend(handles=_legend.dots(legend), loc="best", frameon=False, fontsize="small", handletextpad=0.2)
+    entries: list[Any] = _legend.dots(legend)
+    if with_pale:
+        entries.append(Patch(color=mpl.rcParams["text.color"], alpha=_PALE, linewidth=0, label="by being closed"))
+    ax.legend(handles=entries, loc="best", frameon=False, fontsize="small")

@@ -253,14 +253,8 @@ def annotate(
         raise ValueError(msg)
     # Of a query with a reference, neither labels nor batches nor ids are read.
     columns = (levels, batch_key, ids) if reference is None else ()
-    claim_annotation(
-        target,
-        key_added,
-        *columns,
-        with_ontology=bool(ids),
-        with_evidence=choices.method.has_evidence,
-        majority_voting=choices.column,
-    )
+    also = {"with_ontology": bool(ids), "with_evidence": choices.method.has_evidence}
+    claim_annotation(target, key_added, *columns, **also, majority_voting=choices.column)
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:
