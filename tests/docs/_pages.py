@@ -188,6 +188,7 @@ PAGES: dict[str, Page] = {
         needs="snapatac2",
     ),
     "docs/guide/dna.md": Page("query reference hg38.fa dnabert2"),
+    "docs/guide/evidence.md": Page("query reference genes.bed"),
     "docs/guide/labels.md": Page("query reference both"),
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
     "docs/guide/results.md": Page("query reference multiome"),
