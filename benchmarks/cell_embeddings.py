@@ -455,8 +455,11 @@ def growth(options: argparse.Namespace) -> None:
         print(f"\nA doubling of {what}: seconds × {ratios[0]:.2f}, memory × {ratios[1]:.2f}.", flush=True)
 
 
-def simulate(n_cells: int, n_peaks: int, per_cell: int, rng: np.random.Generator) -> sp.csr_matrix:
-    """Return binary counts of cells that each mix two programs, at a cost that grows with the non-zeros alone."""
+def simulate(n_cells: int, n_peaks: int, per_cell: int, rng: np.random.Generator) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Return binary counts of cells that each mix two programs, and the one with the larger part, their type.
+
+    The cost grows with the non-zeros alone.
+    """
     # One draw from each of `per_cell` equal parts of the unit interval, so that few draws fall on the same peak.
     u = (np.arange(per_cell, dtype=np.float32) + rng.random((n_cells, per_cell), dtype=np.float32)) / per_cell
     own = rng.integers(N_PROGRAMS, size=(n_cells, 2))
@@ -471,7 +474,8 @@ def simulate(n_cells: int, n_peaks: int, per_cell: int, rng: np.random.Generator
     X = sp.csr_matrix((np.ones(peaks.size, dtype=np.float32), peaks.ravel(), indptr), (n_cells, n_peaks))
     X.sum_duplicates()
     X.data[:] = 1
-    return X
+    larger = np.where(first_share[:, 0] >= 0.5, own[:, 0], own[:, 1])
+    return X, np.array([f"type {program}" for program in range(N_PROGRAMS)])[larger]
 
 
 def map_onto_reference(options: argparse.Namespace) -> None:
@@ -499,18 +503,22 @@ def large(options: argparse.Namespace) -> None:
         row(step, f"{seconds:.1f}", f"{n_cells / seconds:,.0f}", f"{added:.0f}", f"{peak:.0f}")
 
 
-def write_simulated(path: Path, n_cells: int, n_peaks: int, per_cell: int, cells_at_once: int = 2000) -> int:
-    """Write counts block by block, uncompressed CSR, and return the number of non-zeros."""
-    rng = np.random.default_rng(0)
+def write_simulated(
+    path: Path, n_cells: int, n_peaks: int, per_cell: int, cells_at_once: int = 2000, seed: int = 0
+) -> int:
+    """Write counts block by block, uncompressed CSR, with the cells' types, and return the number of non-zeros."""
+    rng, types = np.random.default_rng(seed), []
     obs, var = (pd.DataFrame(index=pd.RangeIndex(n).astype(str)) for n in (n_cells, n_peaks))
     ad.AnnData(obs=obs, var=var).write_h5ad(path)
     with h5py.File(path, "r+") as file:
         for start in range(0, n_cells, cells_at_once):
-            X = simulate(min(cells_at_once, n_cells - start), n_peaks, per_cell, rng)
+            X, of_cells = simulate(min(cells_at_once, n_cells - start), n_peaks, per_cell, rng)
+            types.append(of_cells)
             if start == 0:
                 ad.io.write_elem(file, "X", X)
             else:
                 ad.io.sparse_dataset(file["X"]).append(X)
+        ad.io.write_elem(file, "obs", obs.assign(type=pd.Categorical(np.concatenate(types))))
         return file["X/data"].size
 
 

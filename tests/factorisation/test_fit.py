@@ -19,8 +19,7 @@ from tests.factorisation._dense import (
 
 from scllmda.encoders import get
 from scllmda.factorisation import Factorisation, InMemory, Margins, fit, margins
-from scllmda.factorisation._fit import _alternate, _Priors
-from scllmda.factorisation._peaks import Peaks
+from scllmda.factorisation._fit import _alternate, _Model, _Priors
 from scllmda.factorisation._sequence_prior import SequencePriorFitter
 from scllmda.factorisation._start import svd
 
@@ -115,13 +114,13 @@ class TestOneAlternation:
         start = svd(InMemory(X), m, 5, np.random.default_rng(0))
         V = np.diag([1, 1, 1, 1e-9, 0])
         few = np.arange(N_CELLS) < 7
-        peaks, used, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(5)), None, few)
+        peaks, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(5)), None, few)
         assert peaks.loadings.shape == (N_PEAKS, 3)
         assert step.cells.shape == (7, 3)
-        assert used.shape == priors.cells.shape == priors.peaks.shape == (3, 3)
+        assert peaks.peak_covariance.shape == priors.cells.shape == priors.peaks.shape == (3, 3)
 
 
-def alternated(X: sp.csr_matrix, m: Margins, k: int, expected: np.ndarray | None) -> tuple[Peaks, np.ndarray, _Priors]:
+def alternated(X: sp.csr_matrix, m: Margins, k: int, expected: np.ndarray | None) -> tuple[_Model, np.ndarray, _Priors]:
     """Return peaks, cells and priors after one alternation from the start of a fit."""
     start = svd(InMemory(X), m, k, np.random.default_rng(0))
     if expected is not None:
@@ -131,7 +130,7 @@ def alternated(X: sp.csr_matrix, m: Margins, k: int, expected: np.ndarray | None
         expected = expected @ np.linalg.lstsq(start.pull, pull, rcond=None)[0].T
     V = start.grams.sum(axis=0) / m.exposure.sum()
     every = np.ones(X.shape[0], dtype=bool)
-    peaks, _, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(k)), expected, every)
+    peaks, step, priors = _alternate(InMemory(X), m, start, _Priors(V, np.eye(k)), expected, every)
     return peaks, step.cells, priors
 
 

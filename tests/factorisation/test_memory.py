@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from scllmda.factorisation import _blocks as blocks
 from scllmda.factorisation import _held_out as held_out
 from scllmda.factorisation import fit, margins
 
@@ -47,6 +48,7 @@ def peak_of_fit(counts: Drawn) -> int:
 
 def test_hardly_grows_with_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "MOST_CELLS", 200)
+    monkeypatch.setattr(blocks, "MOST_KEPT", 0)
     peak_of_fit(Drawn(BLOCK))  # what is imported on the way is not of the cells
     few, many = 4_000, 12_000
     per_cell = (peak_of_fit(Drawn(many)) - peak_of_fit(Drawn(few))) / (many - few)

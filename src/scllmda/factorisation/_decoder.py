@@ -87,7 +87,8 @@ class Decoder:
 
         The counts of a cell determine w with the precision exposure × this matrix.
         """
-        spread = Shrinkage(self.cell_gram, self.peak_covariance).covariance(self.evidence, expected)
+        posterior = Shrinkage(self.cell_gram, self.peak_covariance)
+        spread = posterior.covariance(posterior.summed_variance(self.evidence, expected))
         return weighted_gram(self.loadings, expected) + spread
 
 
@@ -136,12 +137,9 @@ class CellMapper:
         counts are c × base rates. The pull is (counts − expected counts) @ loadings: the gradient of the log likelihood
         at w = 0. Both are sums over counts, so those of cells that are pooled are the sums of those of the cells.
         """
-        pull, exposed = np.zeros((X.shape[0], self._loadings.shape[1])), np.zeros(X.shape[0])
-        for tile in tiles(len(pull)):
-            part = X[tile]
-            exposed[tile] = (part @ self._used).astype(np.float64) / (self._mass or 1)
-            pull[tile] = (part @ self._loadings).astype(np.float64) - exposed[tile, None] * self._mean
-        return pull, exposed
+        pull = X.tocsc() @ self._loadings
+        exposed = (X @ self._used).astype(np.float64) / (self._mass or 1)
+        return pull - exposed[:, None] * self._mean, exposed
 
     def embed(self, pull: Float, exposure: Float) -> NDArray[np.float32]:
         """Return the posterior means (n_cells, k) given :meth:`evidence`, rounded to half precision."""

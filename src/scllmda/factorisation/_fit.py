@@ -7,11 +7,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ._blocks import Blocks, with_rows
+from ._blocks import Blocks, ByPeak, with_rows
 from ._decoder import CellMapper, Decoder, half_precision
 from ._held_out import hold_out
 from ._margins import Margins
-from ._peaks import Peaks, update_peaks
+from ._peaks import update_peaks
 from ._sequence_prior import SequencePrior, SequencePriorFitter, tells_peaks_apart
 from ._shrinkage import Shrinkage
 from ._start import svd
@@ -101,7 +101,8 @@ def _learn(
     if embeddings is not None:
         fitter = SequencePriorFitter(embeddings, rate * margins.exposure.sum(), rng)
     rest = hold_out(counts, margins)
-    step = svd(rest, rest.margins_of_rest, n_components, rng)
+    left = ByPeak(rest)
+    step = svd(left, rest.margins_of_rest, n_components, rng)
     # First priors: V = Σ c_j w_j w_jᵀ / Σ c_j, where c_j is the exposure and w_j are least squares. Weighing by depth
     # matters, because shallow cells are little but noise before they are shrunk. T = I.
     from_deep_cells = step.grams.sum(axis=0) / (rest.margins_of_rest.exposure.sum() or 1)
@@ -114,20 +115,20 @@ def _learn(
             _, expected = _fit_prior(fitter, step, rate)
         # Peaks given cells, (r_i G + T⁻¹) l_i = Σ_j (x_ij − c_j r_i) w_j + T⁻¹ g_i; cells given peaks,
         # (c_j D + V⁻¹) w_j = Σ_i (x_ij − c_j r_i) l_i; then V and T by a step of MacKay's fixed point.
-        peaks, T, step, priors = _alternate(rest, rest.margins_of_rest, step, priors, expected, rest.sampled)
+        model, step, priors = _alternate(left, rest.margins_of_rest, step, priors, expected, rest.sampled)
         # Stop where log P(held-out counts) − log P(under independence) rises by no more than its standard error.
-        gain, standard_error = rest.gain(step.cells, peaks.loadings)
+        gain, standard_error = rest.gain(step.cells, model.loadings)
         if best is not None and (gain - before <= standard_error or step.cells.shape[1] == 0):
             break
-        best, before = (peaks, T), gain
+        best, before = model, gain
     assert best is not None
 
     # The same two updates with all counts, under the priors of the last alternation that paid: w_j given its loadings,
     # g by ridge regression on least-squares loadings, and l_i given w_j and g_i.
-    peaks, T = best
-    step = sweep(counts, margins, peaks.loadings, _cell_updates(peaks))
+    T = best.peak_covariance
+    step = sweep(counts, margins, best.loadings, _cell_updates(best.designs))
     prior, expected = (None, None) if fitter is None else _fit_prior(fitter, step, rate)
-    loadings = update_peaks(step, margins, T, expected).loadings
+    loadings = update_peaks(step, margins, T, expected).loadings(np.eye(len(T)))
     # l_i → Aᵀ l_i and w_j → A⁻¹ w_j leave all w_j · l_i as they are. With them go V → A⁻¹ V A⁻ᵀ (V is I here),
     # T → Aᵀ T A and G → A⁻¹ G A⁻ᵀ.
     gauge, inverse = _canonical_gauge(step.weighted_squares, loadings, rate)
@@ -152,36 +153,50 @@ class _Priors:
     """T (k, k), of the loadings around g."""
 
 
+@dataclass(frozen=True)
+class _Model:
+    """The peaks after an alternation, in axes in which V, the covariance of the cells, is I."""
+
+    loadings: NDArray[np.float32]
+    """(n_peaks, k)."""
+    designs: Float
+    """(n_views, k, k): D of each view, as in :class:`Peaks`."""
+    peak_covariance: Float
+    """(k, k): the T that the loadings were shrunk by."""
+
+
 def _alternate(
-    counts: Blocks,
+    counts: Blocks | ByPeak,
     margins: Margins,
     step: Sweep,
     priors: _Priors,
     expected: Float | None,
     keep: NDArray[np.bool_],
-) -> tuple[Peaks, Float, Sweep, _Priors]:
+) -> tuple[_Model, Sweep, _Priors]:
     """Update the peaks given the cells, then the cells given the peaks, and drop dimensions that say next to nothing.
 
     Returns
     -------
-    The peaks and the T that they were shrunk by, in axes in which V is I; the cells; and V and T for the next
-    alternation.
+    The peaks, in axes in which V is I; the cells; and V and T for the next alternation.
     """
     peaks = update_peaks(step, margins, priors.peaks, expected)
     # Axes P with Pᵀ D P = diag(e) and V = P Pᵀ: a cell of exposure c is known e c times as precisely as by V alone.
     of_cells = Shrinkage(peaks.designs.sum(axis=0), priors.cells)
     axes = of_cells.axes[:, of_cells.evidence * margins.exposure.max(initial=0) > NEGLIGIBLE]
-    peaks = peaks.rotate(axes)
-    updates = _cell_updates(peaks)
-    step = sweep(counts, margins, peaks.loadings, updates, keep)
-    determined = [update.determined(margins.exposure[margins.view == view]) for view, update in enumerate(updates)]
-    V = updates[0].prior(step.squares, np.sum(determined, axis=0))
-    return peaks, axes.T @ priors.peaks @ axes, step, _Priors(V, peaks.prior)
+    loadings, designs = peaks.loadings(axes), axes.T @ peaks.designs @ axes
+    updates = _cell_updates(designs)
+    step = sweep(counts, margins, loadings, updates, keep)
+    determined = np.zeros_like(designs[0])
+    for view, update in enumerate(updates):
+        exposure = margins.exposure[margins.view == view]
+        determined += update.determined(update.summed_variance(exposure, np.ones(len(exposure))), len(exposure))
+    V, T = updates[0].prior(step.squares, determined), axes.T @ peaks.prior @ axes
+    return _Model(loadings, designs, axes.T @ priors.peaks @ axes), step, _Priors(V, T)
 
 
-def _cell_updates(peaks: Peaks) -> list[Shrinkage]:
+def _cell_updates(designs: Float) -> list[Shrinkage]:
     """Return the shrinkage of the cells of each view given the peaks, in axes in which V is I."""
-    return [Shrinkage(design, np.eye(len(design))) for design in peaks.designs]
+    return [Shrinkage(design, np.eye(len(design))) for design in designs]
 
 
 def _fit_prior(fitter: SequencePriorFitter, step: Sweep, rate: Float) -> tuple[SequencePrior, Float]:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, with_rows
+from ._blocks import Blocks, ByPeak, with_rows
 from ._chance import scramble, with_chance
 from ._margins import Margins
 
@@ -85,7 +85,7 @@ class HeldOut:
         The difference in nats, and its standard error over cells.
         """
         exposure, view = self.exposure[self.sampled], self.margins.view[self.sampled]
-        gain = (cells * (self.counts[self.sampled] @ loadings)).sum(axis=1, dtype=np.float64)
+        gain = (cells * (self.counts[self.sampled].tocsc() @ loadings)).sum(axis=1, dtype=np.float64)
         for v, expected in enumerate(self.margins.expected.astype(np.float32)):
             here = view == v
             gram = (expected[:, None] * loadings).T @ loadings
@@ -124,7 +124,7 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
     return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(share) * margins.exposure)
 
 
-def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
+def keys_of_peaks(counts: Blocks | ByPeak, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
     """Return (n_peaks,) a hash of each peak, made of the cells in which it is open.
 
     It depends on the counts alone, not on the order of cells and peaks. Peaks that are not ``used`` have 0.
@@ -148,6 +148,7 @@ def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> ND
     return of_peak
 
 
-def _is_open(X: sp.csr_matrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
+def _is_open(X: sp.spmatrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
     """Return 1 where a used peak is open, as integers: their sums are exact in whatever order."""
+    X = X.tocsr()
     return sp.csr_matrix((used[X.indices].astype(np.uint64), X.indices, X.indptr), shape=X.shape)

@@ -33,7 +33,18 @@ class Shrinkage:
         self.evidence: Float = np.maximum(evidence, 0)
         """e (k,): precision that a unit of exposure adds along each axis, where that of the prior is 1; increasing."""
 
-    def scores(self, pull: Float, exposure: Float) -> Float:
+    def variance(self, exposure: Float) -> Float:
+        """Return the posterior variances 1 / (c e + 1) along the axes (n, k), with exposures c; the prior's are 1."""
+        return 1 / (exposure[:, None] * self.evidence + 1)
+
+    def summed_variance(self, exposure: Float, weights: Float) -> Float:
+        """Return Σ over effects of ``weights`` (n,) × :meth:`variance`, (k,), a few effects at a time."""
+        summed = np.zeros(len(self.evidence))
+        for tile in tiles(len(exposure)):
+            summed += weights[tile] @ self.variance(exposure[tile])
+        return summed
+
+    def scores(self, pull: Float, variance: Float) -> Float:
         """Return posterior means in coordinates of the axes (n, k); ``scores @ axes.T`` are the effects.
 
         The posterior mean is (c G + S⁻¹)⁻¹ ``pull``, which in these coordinates is Pᵀ ``pull`` / (c e + 1).
@@ -42,26 +53,38 @@ class Shrinkage:
         ----------
         pull
             (n, k): gradient of the log likelihood of each effect at 0, such as (counts − expected counts) @ loadings.
-        exposure
-            (n,): c of each effect.
+        variance
+            (n, k): of each effect, as :meth:`variance` returns them.
         """
-        return (pull @ self.axes.astype(pull.dtype)) * self.variance(exposure).astype(pull.dtype)
+        return (pull @ self.axes.astype(pull.dtype)) * variance.astype(pull.dtype)
 
-    def covariance(self, exposure: Float, weights: Float) -> Float:
-        """Return Σ ``weights`` (n,) × posterior covariances, (k, k)."""
-        return (self.axes * self._summed_variance(exposure, weights)) @ self.axes.T
+    def covariance(self, summed: Float) -> Float:
+        """Return a sum of posterior covariances (k, k), given that of the variances (k,), with whatever weights."""
+        return (self.axes * summed) @ self.axes.T
 
-    def determined(self, exposure: Float) -> Float:
+    def determined(self, summed: Float, n: int) -> Float:
         """Return Σ over effects of c e / (c e + 1), (k, k): how many of them the counts, not the prior, determine.
 
         The axes are those in which the prior is I, before :attr:`axes` rotates them so that G is diagonal.
+
+        Parameters
+        ----------
+        summed
+            (k,): sum of the effects' variances.
+        n
+            Number of effects.
         """
-        share = len(exposure) - self._summed_variance(exposure, np.ones(len(exposure)))
-        return (self._rotation * share) @ self._rotation.T
+        return (self._rotation * (n - summed)) @ self._rotation.T
 
     def squares(self, scores: Float) -> Float:
-        """Return Σ over effects of the outer products of their means (k, k), in the axes of :meth:`determined`."""
-        return self._rotation @ (scores.T @ scores) @ self._rotation.T
+        """Return Σ over effects of the outer products of their means (k, k), in the axes of :meth:`determined`.
+
+        Parameters
+        ----------
+        scores
+            (k, k): Σ over effects of the outer products of their :meth:`scores`.
+        """
+        return self._rotation @ scores @ self._rotation.T
 
     def prior(self, squares: Float, determined: Float) -> Float:
         """Return the next S (k, k), a step of MacKay's fixed point towards the S under which the counts are likeliest.
@@ -78,14 +101,3 @@ class Shrinkage:
         whitening = (vectors * scale) @ vectors.T
         root = self._root @ whitening
         return root @ squares @ root.T
-
-    def variance(self, exposure: Float) -> Float:
-        """Return the posterior variances 1 / (c e + 1) along the axes (n, k); those of the prior are 1."""
-        return 1 / (exposure[:, None] * self.evidence + 1)
-
-    def _summed_variance(self, exposure: Float, weights: Float) -> Float:
-        """Return Σ ``weights`` (n,) × posterior variances along the axes, (k,)."""
-        summed = np.zeros(len(self.evidence))
-        for tile in tiles(len(exposure)):
-            summed += weights[tile] @ self.variance(exposure[tile])
-        return summed

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
+from ._blocks import Blocks, ByPeak
 from ._chance import normal
 from ._held_out import keys_of_peaks
 from ._margins import Margins
@@ -36,14 +36,17 @@ class _LeastSquares:
     def __init__(self, k: int) -> None:
         self.axes: Float = np.eye(k)
 
-    def scores(self, pull: Float, exposure: Float) -> Float:
-        return np.divide(pull, exposure[:, None], out=np.zeros_like(pull), where=exposure[:, None] > 0)
+    def variance(self, exposure: Float) -> Float:
+        return np.divide(1.0, exposure, out=np.zeros(len(exposure)), where=exposure > 0)[:, None]
 
-    def covariance(self, exposure: Float, weights: Float) -> Float:
+    def scores(self, pull: Float, variance: Float) -> Float:
+        return pull * variance.astype(pull.dtype)
+
+    def covariance(self, summed: Float) -> Float:
         return np.zeros_like(self.axes)
 
 
-def svd(counts: Blocks, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
+def svd(counts: Blocks | ByPeak, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
     """Return a sweep whose cells come from a truncated SVD of Pearson residuals, (counts − expected) / √expected.
 
     By subspace iteration from a random start (Halko et al. 2011, algorithm 4.4). Correspondence analysis has the same

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, with_rows
+from ._blocks import Blocks, ByPeak, with_rows
 from ._margins import Margins
 from ._threads import in_order
 from ._tiles import tiles
@@ -22,11 +22,14 @@ class CellUpdate(Protocol):
     axes: Float
     """(k, l): cells are ``scores @ axes.T``."""
 
-    def scores(self, pull: Float, exposure: Float) -> Float:
-        """Return the cells in coordinates of the axes (n, l), from ``pull`` (n, k) and ``exposure`` (n,)."""
+    def variance(self, exposure: Float) -> Float:
+        """Return what the pull along each axis is multiplied with (n, l), by ``exposure`` (n,)."""
 
-    def covariance(self, exposure: Float, weights: Float) -> Float:
-        """Return Σ ``weights`` (n,) × posterior covariances of the cells (k, k)."""
+    def scores(self, pull: Float, variance: Float) -> Float:
+        """Return the cells in coordinates of the axes (n, l), from ``pull`` (n, k) and their :meth:`variance`."""
+
+    def covariance(self, summed: Float) -> Float:
+        """Return a sum of the cells' posterior covariances (k, k), from that of their variances (l,)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Sweep:
 
 
 def sweep(
-    counts: Blocks,
+    counts: Blocks | ByPeak,
     margins: Margins,
     loadings: Float,
     updates: Sequence[CellUpdate],
@@ -74,17 +77,22 @@ def sweep(
         (n_cells,): whether to return a cell's w; None returns none.
     """
     loadings = loadings.astype(np.float32, copy=False)
-    means = (margins.expected @ loadings).astype(np.float32)
-    n_views, k = len(means), len(updates[0].axes)
+    n_views, k = len(margins.expected), len(updates[0].axes)
+    means = np.zeros((n_views, loadings.shape[1]))
+    for tile in tiles(len(loadings)):
+        means += margins.expected[:, tile] @ loadings[tile]
+    means = means.astype(np.float32)
     keep = np.zeros(counts.shape[0], dtype=bool) if keep is None else keep
 
     def zeros() -> list[Float]:
         return [np.zeros(shape) for shape in ((n_views, k), (n_views, k, k), (k, k), (k, k))]
 
-    def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[Sweep, Float]:
+    def embed(block: tuple[slice, sp.spmatrix]) -> tuple[Sweep, Float]:
         rows, X = block
         cells = np.zeros((X.shape[0], k), dtype=np.float32)
         exposed, grams, squares, weighted = zeros()
+        by_peak = X.tocsc()
+        pulled = by_peak @ loadings
         for view in np.unique(margins.view[rows]):
             update, axes = updates[view], updates[view].axes.T.astype(np.float32)
             mine = np.flatnonzero(margins.view[rows] == view)
@@ -94,28 +102,31 @@ def sweep(
                 weight = exposure.astype(np.float32)[:, None]
                 # Σ_i (x_ij − c_j r_i) l_i, from the counts and, once per view, Σ_i r_i l_i; then
                 # w_j = (c_j D + V⁻¹)⁻¹ of it (or, to start with, of least squares: divided by c_j).
-                w = update.scores(X[here] @ loadings - weight * means[view], exposure) @ axes
+                variance = update.variance(exposure)
+                w = update.scores(pulled[here] - weight * means[view], variance) @ axes
                 cells[here] = w
                 exposed[view] += weight[:, 0] @ w
                 # E[w_j w_jᵀ] = w_j w_jᵀ + posterior covariance, summed with weights c_j.
                 moment = (weight * w).T @ w
-                grams[view] += moment + update.covariance(exposure, exposure)
+                grams[view] += moment + update.covariance(exposure @ variance)
                 weighted += moment
                 squares += w.T @ w
         # Σ_j x_ij w_j of the block; Σ_j c_j r_i w_j = r_i Σ_j c_j w_j, the expected part, is taken off at the end.
-        return Sweep(X.T @ cells, grams, squares, weighted, cells[keep[rows]]), exposed
+        return Sweep(by_peak.T @ cells, grams, squares, weighted, cells[keep[rows]]), exposed
 
-    pull, kept = np.zeros((counts.shape[1], k), dtype=np.float32), [np.zeros((0, k), dtype=np.float32)]
+    pull, kept = None, [np.zeros((0, k), dtype=np.float32)]
     exposed, grams, squares, weighted = zeros()
     for part, exposed_part in in_order(embed, with_rows(counts)):
-        pull += part.pull
+        pull = part.pull if pull is None else np.add(pull, part.pull, out=pull)
         exposed += exposed_part
         grams += part.grams
         squares += part.squares
         weighted += part.weighted_squares
         kept.append(part.cells)
         del part  # as large as all peaks, and the next is on its way
+    pull = np.zeros((counts.shape[1], k), dtype=np.float32) if pull is None else pull
+    single = exposed.astype(np.float32)
     for tile in tiles(len(pull)):
-        pull[tile] -= margins.expected[:, tile].T @ exposed
+        pull[tile] -= margins.expected[:, tile].T.astype(np.float32) @ single
     pull[margins.rate == 0] = 0
     return Sweep(pull, grams, squares, weighted, np.concatenate(kept))

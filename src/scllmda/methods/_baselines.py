@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from ..calibration import fit_temperature
 from ._held_out_parts import held_out_parts
-from ._logistic import logistic_posteriors
+from ._logistic import logistic_posteriors, quiet_newton
 from ._method import Method
 from ._principal_axes import rotate_to_principal_axes
 from ._representations import lsi, spectral, tfidf_on_means
@@ -193,7 +193,8 @@ def _similarity(X: Float, known: Float, labels: Codes, n_classes: int) -> Float:
 def _posteriors(task: Task, X: Float, C: float) -> Float:
     """Return (n_query, n_classes) posteriors of a logistic regression on X (n_cells, k)."""
     known = ~task.query
-    return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C)
+    with quiet_newton():
+        return logistic_posteriors(X[known], task.labels[known], X[task.query], task.n_classes, C=C)
 
 
 def _import_harmony() -> ModuleType:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from warnings import catch_warnings, filterwarnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -18,6 +25,16 @@ on bone marrow D6T1 → D5T1 (10 types), .792, .793 and .792 (16 types), .604, .
 12.6 s, 9.6, 10.6 and 16.0 s, 5.5, 6.0 and 7.0 s of the whole annotation."""
 MOST_STEPS = 1000
 """Steps of L-BFGS, at most."""
+NEWTON_SIZE = 40_000
+"""Classes × dimensions², up to which Newton's method is quicker than L-BFGS: it takes 6 to 8 steps, each of which costs
+as the square of both, where L-BFGS takes 120 to 360. On bone marrow (10 types, 36 dimensions) the ten regressions of an
+annotation take 2.9 s of CPU time instead of 5.4, and come ten times as near to the optimum."""
+NEWTON_TOLERANCE = 1e-5
+"""Largest gradient, and largest fall of the loss still to come, at which Newton's method stops. One step more than with
+``TOLERANCE``, after which posteriors are within 1e-3 of the optimum's."""
+NEGLIGIBLE = 0.1
+"""Cells × variance × C of a dimension, below which the ridge penalty leaves it no say, and it is not looked at: a third
+of the dimensions on bone marrow. Posteriors change by 1e-5 in the mean; with 1 it is 1e-4."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,6 @@ def fit_logistic(known: Float, labels: Codes, n_classes: int, *, C: float, balan
         Cells of a class of n cells weigh n^-balance: with 0 alike, as in scikit-learn, with 1 so that all classes weigh
         the same, as of ``class_weight="balanced"``. The mean weight is one.
     """
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     classes, codes = np.unique(labels, return_inverse=True)
@@ -89,14 +105,42 @@ def fit_logistic(known: Float, labels: Codes, n_classes: int, *, C: float, balan
     chosen = _spread_out(codes, n_cells)
     weight = (n_cells ** (1.0 - balance) / np.bincount(codes[chosen]))[codes[chosen]]
     weight *= len(codes) / weight.sum()
-    model = LogisticRegression(C=C, tol=TOLERANCE, max_iter=MOST_STEPS)
+    cells = ((known[chosen] - center) / spread).astype(np.float32)
+    heard = len(cells) * cells.var(axis=0) * C >= NEGLIGIBLE
+    if not heard.any():
+        heard[:] = True
     with threadpool_limits(1):
-        model.fit(((known[chosen] - center) / spread).astype(np.float32), codes[chosen], sample_weight=weight)
+        model = _fit(cells[:, heard], codes[chosen], weight, C)
     # Of two classes scikit-learn has the log odds of the second alone: half of them for it, half against the first.
     of_two = np.array([[-0.5], [0.5]])
-    coef[classes] = model.coef_ if len(classes) > 2 else of_two * model.coef_
+    coef[np.ix_(classes, heard)] = model.coef_ if len(classes) > 2 else of_two * model.coef_
     intercept[classes] = model.intercept_ if len(classes) > 2 else of_two[:, 0] * model.intercept_
     return Logistic(coef, intercept, center, spread)
+
+
+def _fit(cells: Float, codes: Codes, weight: Float, C: float) -> LogisticRegression:
+    """Return the regression, by the solver that is the quicker for so many classes and dimensions."""
+    from sklearn.linear_model import LogisticRegression
+
+    small = (codes.max() + 1) * cells.shape[1] ** 2 <= NEWTON_SIZE
+    how = {"solver": "newton-cholesky", "tol": NEWTON_TOLERANCE} if small else {"solver": "lbfgs", "tol": TOLERANCE}
+    model = LogisticRegression(C=C, max_iter=MOST_STEPS, **how)
+    return model.fit(cells, codes, sample_weight=weight)
+
+
+@contextmanager
+def quiet_newton() -> Iterator[None]:
+    """Leave out what scikit-learn says where rounding stops Newton's method, and it goes on with L-BFGS.
+
+    Filters of warnings belong to all threads: it is entered before regressions run side by side.
+    """
+    from scipy.linalg import LinAlgWarning
+    from sklearn.exceptions import ConvergenceWarning
+
+    with catch_warnings():
+        simplefilter("ignore", LinAlgWarning)
+        filterwarnings("ignore", "The inner solver|Line search of Newton", ConvergenceWarning)
+        yield
 
 
 def _spread_out(codes: Codes, n_cells: Codes) -> NDArray[np.intp]:

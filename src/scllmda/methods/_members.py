@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from ..factorisation import Evidence
+from ..factorisation import Evidence, in_order
 from ..graphs import nearest_graphs
-from ._logistic import Logistic, fit_logistic
+from ._logistic import Logistic, fit_logistic, quiet_newton
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -174,8 +174,14 @@ def log_folds(totals: Float) -> Float:
     return folds
 
 
-def _regressions(known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool) -> Regressions:
+def _regressions(
+    known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool
+) -> Regressions:
     from sklearn.preprocessing import normalize
 
-    plain, unit = (fit_logistic(cells, labels, n_classes, C=C, balance=balance) for cells in (known, normalize(known)))
+    def fitted(cells: Float) -> Logistic:
+        return fit_logistic(cells, labels, n_classes, C=C, balance=balance)
+
+    with quiet_newton():
+        plain, unit = in_order(fitted, [known, normalize(known)])
     return Regressions(plain, unit, pooled)
