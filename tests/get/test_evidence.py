@@ -334,8 +334,9 @@ class TestWhatIsFound:
 
 
 class TestObjects:
-    @pytest.mark.parametrize("name", ["shared peaks", "other peaks"])
-    @pytest.mark.parametrize("suffix", ["h5ad", "zarr", "h5mu"])
+    @pytest.mark.parametrize(
+        ("name", "suffix"), [("shared peaks", "h5ad"), ("other peaks", "zarr"), ("other peaks", "h5mu")]
+    )
     def test_files(self, name: str, suffix: str, tmp_path: Path) -> None:
         query, path = case(name).query, tmp_path / f"query.{suffix}"
         if suffix == "h5mu":

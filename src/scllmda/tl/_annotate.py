@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -253,8 +254,8 @@ def annotate(
         raise ValueError(msg)
     # Of a query with a reference, neither labels nor batches nor ids are read.
     columns = (levels, batch_key, ids) if reference is None else ()
-    also = {"with_ontology": bool(ids), "with_evidence": choices.method.has_evidence}
-    claim_annotation(target, key_added, *columns, **also, majority_voting=choices.column)
+    claim = partial(claim_annotation, with_ontology=bool(ids), with_evidence=choices.method.has_evidence)
+    claim(target, key_added, *columns, majority_voting=choices.column)
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:
