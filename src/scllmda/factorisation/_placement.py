@@ -62,7 +62,7 @@ class Placed:
         directions
             (n_cells, k): u_j.
         """
-        decoder, of_peak = self.by.decoder, self.counts.T.tocsr().astype(np.float64)
+        decoder, of_peak = self.by.decoder, self.counts.T
         expected = np.outer(decoder.rate.astype(np.float64), self.exposure @ directions)
         by_peak = np.einsum("ik,ik->i", decoder.loadings, of_peak @ directions * (decoder.rate > 0)[:, None] - expected)
         if self.fitted is None:

@@ -58,7 +58,8 @@ def evidence(
     adata
         Object that :func:`scllmda.tl.annotate` wrote to, with its counts; the reference is not needed.
     cells
-        Name of a cell, a list of names, or a mask (n_cells,). Or a label: the cells that have it in ``.obs[key]``.
+        Name of a cell, a list of names, or a mask (n_cells,). Or a label, if no cell has that name: all cells that
+        have it in ``.obs[key]``.
     label
         Class that is to be explained. None: the one that is named by ``cells``, or the most probable one of the cells.
     against
