@@ -235,6 +235,18 @@ def test_each_peak_by_hand(name: str) -> None:
     assert ("pooled" in query.uns["scllmda"]["evidence"]["members"]) == (name in POOLED)
 
 
+def test_a_class_whose_cells_have_no_open_peak() -> None:
+    """No cell stands for it, so that it is as unlikely as the bound of posteriors lets it be."""
+    reference, query = pair()
+    X = reference.X.tolil()
+    X[(reference.obs["cell_type"] == "Plasma").to_numpy()] = 0
+    found = annotated(query, with_X(reference, sp.csr_matrix(X)))
+    table = sl.get.evidence(found, "B", against="Plasma")
+    assert np.isfinite(table["contribution"]).all()
+    np.testing.assert_allclose(table["contribution"].sum(), table.attrs["log_odds"])
+    assert table.loc["(bounds)", "contribution"] > 10
+
+
 class TestTable:
     def test_how_often_peaks_are_open(self) -> None:
         query, reference = case("other peaks").query, other_peaks()[1]

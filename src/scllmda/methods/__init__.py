@@ -11,7 +11,7 @@ from ._contributions import Contributions, contributions
 from ._decide import finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._linear_model import LinearModel
-from ._members import Profiles, log_folds
+from ._members import log_folds
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
 from ._registry import (
@@ -43,7 +43,6 @@ __all__ = [
     "LinearModel",
     "Method",
     "Predicted",
-    "Profiles",
     "Represented",
     "Result",
     "RidgeRecipe",

@@ -116,4 +116,6 @@ def _views(
 def _linear(regression: Logistic, one: int, other: int) -> tuple[Float, float]:
     """Return slope (d,) and constant of the log odds of two classes."""
     slope = (regression.coef[one] - regression.coef[other]) / regression.spread
-    return slope, float(regression.intercept[one] - regression.intercept[other] - slope @ regression.center)
+    # Of a class that no reference cell stands for, the bound of posteriors is all that is said.
+    intercept = np.where(np.isfinite(regression.intercept), regression.intercept, 0)
+    return slope, float(intercept[one] - intercept[other] - slope @ regression.center)
