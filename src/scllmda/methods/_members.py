@@ -174,9 +174,7 @@ def log_folds(totals: Float) -> Float:
     return folds
 
 
-def _regressions(
-    known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool
-) -> Regressions:
+def _regressions(known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool) -> Regressions:
     from sklearn.preprocessing import normalize
 
     def fitted(cells: Float) -> Logistic:
