@@ -15,7 +15,7 @@ LOWEST ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help install demo test coverage test-lowest test-prereleases lint format typecheck docs tutorials build clean
+.PHONY: FORCE help install demo test coverage test-lowest test-prereleases lint format typecheck docs linkcheck tutorials build clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -69,6 +69,9 @@ typecheck: $(VENV)/dev.stamp  ## Check the types
 
 docs: $(VENV)/doc.stamp  ## Build the documentation into docs/_build/html, warnings are errors
 	$(BIN)/sphinx-build -W -n -b html docs docs/_build/html
+
+linkcheck: $(VENV)/doc.stamp  ## Follow every link of the documentation to other sites (needs a network)
+	$(BIN)/sphinx-build -b linkcheck docs docs/_build/linkcheck
 
 tutorials: $(VENV)/dev.stamp  ## Run the notebooks in tutorials/ from clean kernels and keep their outputs (minutes)
 	$(BIN)/python tutorials/execute.py

@@ -159,3 +159,35 @@ def settings_table(results: pd.DataFrame, scores: tuple[str, ...]) -> str:
         index="method", columns="setting", values="told", aggfunc="first", sort=False
     )
     return markdown(table.fillna(NONE))
+
+
+def sets_table(results: pd.DataFrame) -> str:
+    """Return tasks × nominal coverages."""
+    scores = results[["coverage", "least"]].map(fixed).assign(size=results["size"].map("{:.2f}".format))
+    table = results.assign(told=scores.agg(" / ".join, axis=1)).pivot_table(
+        index="task", columns="nominal", values="told", aggfunc="first", sort=False
+    )
+    table["AURC"] = results.groupby("task", sort=False)["aurc"].first().map(fixed)
+    return markdown(table, first="task")
+
+
+def ways_table(results: pd.DataFrame, scores: tuple[str, str] = ("least", "size")) -> str:
+    """Return ways × tasks."""
+    shown = [score for score in scores if score != "size"]
+    text = results[shown].map(fixed)
+    if "size" in scores:
+        text["size"] = results["size"].map("{:.2f}".format)
+    table = results.assign(told=text.agg(" / ".join, axis=1)).pivot_table(
+        index="way", columns="task", values="told", aggfunc="first", sort=False
+    )
+    return markdown(table.fillna(NONE), first="way")
+
+
+def levels_table(results: pd.DataFrame) -> str:
+    """Return ways × tasks, each way by its setting."""
+    named = results["way"] + ", " + results["nominal"].map("{:g}".format)
+    text = results[["coverage", "information"]].map(fixed).agg(" / ".join, axis=1)
+    table = results.assign(way=named, told=text).pivot_table(
+        index="way", columns="task", values="told", aggfunc="first", sort=False
+    )
+    return markdown(table.sort_index().fillna(NONE), first="label")

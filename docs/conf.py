@@ -76,6 +76,12 @@ if os.environ.get("READTHEDOCS"):
 OTHERS = "anndata|collections|dask|matplotlib|mudata|numpy|os|pandas|pathlib|scanpy|scipy|torch|typing"
 nitpick_ignore_regex = [("py:.*", rf"({OTHERS})\..*|Ellipsis")]
 
+# Publishers and 10x Genomics refuse programs, and anchors of pages that scripts draw are not in their text.
+linkcheck_ignore = [r"https://doi\.org/", r"https://cf\.10xgenomics\.com/"]
+linkcheck_anchors = False
+linkcheck_retries = 3
+linkcheck_timeout = 30
+
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]

@@ -49,6 +49,34 @@ CALLS = {
         ["annotate(query, reference, labels_key='<code>')"],
         RIGHT,
     ),
+    "marker peaks that were not looked for": Advice(
+        "",
+        "table = sl.get.marker_peaks(query, 'cell_type_marker_peaks')",
+        "Did not find marker peaks 'cell_type_marker_peaks' (<…>). Run <code> first",
+        ["<code>(query, 'cell_type'); <call>"],
+        "table.columns[0] == 'group'",
+    ),
+    "marker peaks under another key": Advice(
+        "sl.tl.marker_peaks(query, 'cell_type')",
+        "table = sl.get.marker_peaks(query, 'cell_type')",
+        "Pass key= one of those that are there: ['<code>']",
+        ["table = sl.get.marker_peaks(query, '<code>')"],
+        "table.columns[0] == 'group'",
+    ),
+    "no marker to draw": Advice(
+        "sl.tl.marker_peaks(query, 'cell_type', key_added='m')",
+        "sl.pl.marker_peaks(query, 'm', min_log2fc=0.1, fdr=1e-9, show=False)",
+        "Pass a larger fdr=, <code> for the first peaks whatever they are",
+        ["axes = sl.pl.marker_peaks(query, 'm', min_log2fc=0.1, <code>, show=False)"],
+        "axes[0].has_data()",
+    ),
+    "labels in a column that files cannot name": Advice(
+        "query.obs['a/b'] = query.obs['cell_type']",
+        "sl.tl.marker_peaks(query, 'a/b')",
+        "The slot name 'a/b_marker_peaks' is empty or has a '/', which files cannot hold. Pass key_added= another one",
+        ["sl.tl.marker_peaks(query, 'a/b', key_added='m')"],
+        "'m' in query.uns",
+    ),
     "batches in a column of another name": Advice(
         "",
         "annotate(query, reference, batch_key='Batch')",
@@ -210,6 +238,16 @@ CALLS = {
             "sl.tl.cell_embeddings(reference, n_latent=8); "
             "sl.tl.annotate(query, reference, method='robust', frozen=True)",
             "sl.tl.annotate(query, reference, method='lsi_lr', <code>)",
+        ],
+        RIGHT,
+    ),
+    "prediction sets by a method that holds out no cells": Advice(
+        "",
+        "annotate(query, reference, method='lsi_lr', set_coverage=0.9)",
+        "there are no prediction sets without. Pass method='robust', or leave set_coverage= out",
+        [
+            "annotate(query, reference, method='robust', set_coverage=0.9); assert 'scllmda_set' in query.obsm",
+            "sl.tl.annotate(query, reference, method='lsi_lr')",
         ],
         RIGHT,
     ),
@@ -502,7 +540,7 @@ PEAKS = {
         "query = moved(query); query.uns['genome'], reference.uns['genome'] = 'hg38', 'hg19'",
         "annotate(query, reference)",
         "expected the same. To lift the query over, pass the UCSC chain file that leads from the "
-        "query's build to the reference's, as chain= (hg19ToHg38.over.chain.gz, say). If one of the names is wrong, "
+        "query's build to the reference's, as chain= (hg38ToHg19.over.chain.gz). If one of the names is wrong, "
         "correct it",
         [
             "query = sl.pp.match_peaks(query, reference, chain=chain); <call>",
@@ -969,6 +1007,18 @@ CHECKPOINTS = {
 
 OF_THREE_EPOCHS = "recipe={'cell_epochs': 3, 'n_epochs': 3}"
 WARNED = {
+    "a type of few cells": Advice(
+        "types = reference.obs['cell_type'].astype(str); reference.obs['coarse'] = types.replace('Plasma', 'B'); "
+        "reference = reference[(types != 'Plasma') | (types.groupby(types).cumcount() < 6)].copy()",
+        "annotate(query, reference, method='robust', set_coverage=0.9)",
+        "In every prediction set are ['Plasma']: too few of their cells were held out to exclude them. Pass a lower "
+        "set_coverage=, or labels_key= a column of coarser types",
+        [
+            "annotate(query, reference, method='robust', set_coverage=0.8)",
+            "annotate(query, reference, method='robust', set_coverage=0.9, labels_key='coarse')",
+        ],
+        "not query.obsm['scllmda_set'].all().any()",
+    ),
     "a published system without DNA": Advice(
         "",
         "sl.tl.annotate(query, reference, method='scllmda', recipe={'n_epochs': 3})",

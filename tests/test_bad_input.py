@@ -45,6 +45,9 @@ SPECIAL: dict[str, list[Any]] = {
     "majority_voting": ["nothing", 5],
     "truth": ["nothing", 5],
     "groupby": ["nothing", 5],
+    "group": ["nothing", 5, ["nothing"], [5]],
+    "kind": ["nothing", 5, None],
+    "values": ["nothing", 5, None],
     "panels": ["nothing", 5, [], ["nothing"], [5]],
     "basis": ["nothing", 5],
     "ax": [5, "nothing", [], np.ones(2)],
@@ -106,6 +109,7 @@ def objects() -> dict[str, ad.AnnData]:
     sl.tl.embed_peaks(reference)
     sl.tl.cell_embeddings(reference, n_latent=8)
     sl.tl.annotate(query, reference, frozen=True)
+    sl.tl.marker_peaks(query)
     joined = reference.copy()
     joined.obs["some"] = np.where(np.arange(joined.n_obs) % 2, joined.obs["cell_type"].astype(str), "unknown")
     islands = sl.pp.peak_islands(query)
@@ -155,6 +159,9 @@ def calls(
         "get.annotation": (sl.get.annotation, {"adata": query}),
         "get.evidence": (sl.get.evidence, {"adata": query, "cells": query.obs_names[0]}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
+        "tl.marker_peaks": (sl.tl.marker_peaks, {"adata": query}),
+        "get.marker_peaks": (sl.get.marker_peaks, {"adata": query}),
+        "pl.marker_peaks": (sl.pl.marker_peaks, {"adata": query, "fdr": 1, "return_fig": True}),
         "tl.gene_activity": (sl.tl.gene_activity, {"adata": query, "genes": GENES}),
         "metrics.integration_report": (
             sl.metrics.integration_report,
@@ -178,6 +185,7 @@ NOT_READ = {
     ("pl.class_proportions", "labels_key", "None"),
     ("get.evidence", "genes", "None"),
     ("pl.evidence", "genes", "None"),
+    ("tl.marker_peaks", "genes", "None"),
     ("datasets.fetch", "path", "None"),
     ("datasets.simulate", "fragments", "None"),
     ("datasets.simulate", "fragments", "nothing.tsv"),
@@ -226,6 +234,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.map_cells": ["tl._map_cells.map_blocks"],
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
+        "tl.marker_peaks": ["tl._marker_peaks.compare"],
         "tl.gene_activity": ["_counts.CountBlocks.onto"],
         "metrics.integration_report": ["metrics._integration_report.distance_sums"],
         "metrics.expression_report": ["metrics._gene_scores._scores"],

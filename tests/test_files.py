@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gzip
 import os
@@ -27,6 +28,7 @@ import scipy.sparse as sp
 import zarr
 from anndata import AnnData
 from mudata import MuData
+from zarr.core import sync
 
 from scllmda._files import (
     _hdf5,
@@ -249,6 +251,18 @@ class TestFilters:
             load(compressed)
 
 
+@pytest.mark.parametrize(
+    ("magic", "packer", "command"),
+    [(b"\x1f\x8b", "gzip", "gunzip"), (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"), (b"PK\x03\x04", "zip", "unzip")],
+)
+@pytest.mark.parametrize("name", ["a.h5ad", "a.h5ad.zst"])
+def test_packed_as_a_whole(tmp_path: Path, name: str, magic: bytes, packer: str, command: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(magic + bytes(20))
+    with pytest.raises(ValueError, match=f"is packed by {packer}; expected .* Unpack it first: {command} "):
+        load(path)
+
+
 class TestChecks:
     def test_naming(self, tmp_path: Path) -> None:
         with (
@@ -399,6 +413,30 @@ class TestWrite:
         assert_holds(path, 1)
         assert_alone(path)
         assert "Traceback" not in capfd.readouterr().err, "h5py prints what it cannot raise"
+
+    def test_error_before_zarr_has_begun(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.zarr"
+        write(cells(), path)
+
+        async def late(folder: Path) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "late").touch()
+
+        sync.sync(asyncio.sleep(0))
+        loop = sync.loop[0]
+        assert loop is not None
+
+        def interrupted() -> None:
+            with written_aside(path) as aside:
+                # What zarr's thread is busy with, and what was handed over to it, which is no task of it yet.
+                loop.call_soon_threadsafe(time.sleep, 0.3)
+                asyncio.run_coroutine_threadsafe(late(aside), loop)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert_holds(path, 1)
+        assert_alone(path)
 
     @pytest.mark.usefixtures("signals_as_by_default")
     def test_signal_while_hdf5_writes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ PRIVATE = {
     "_peak_pairs",
     "_scanpy",
 }
-ARRAYS = {"calibration", "factorisation", "genomics", "graphs", "nn"}
+ARRAYS = {"calibration", "factorisation", "genomics", "graphs", "markers", "nn"}
 BELOW = {"checkpoints", "encoders", "methods"} | ARRAYS | PRIVATE
 # Imports only point down. What takes AnnData may use everything below it; the rest takes arrays.
 MAY_IMPORT = {

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from tests._objects import pair
-from tests.docs._pages import python_of
+from tests.docs._pages import World, python_of
 
 import scllmda as sl
 
@@ -41,6 +41,8 @@ def test_from_r_and_back(barcode: str, tmp_path: Path, monkeypatch: pytest.Monke
     reference.write_h5ad("reference.h5ad")
     page: dict[str, AnnData] = {}
     for block in python_of("r_users.md"):
+        if "adata" not in block:  # of files that R packages began with
+            continue
         exec(block, page)
         adata = page["adata"]
         # Also after the block that puts names of GRanges right.
@@ -53,3 +55,19 @@ def test_from_r_and_back(barcode: str, tmp_path: Path, monkeypatch: pytest.Monke
         header, *rows = csv.reader(file, delimiter="\t")
     assert header == ["barcode", "label", "raw", "score", "novelty"]
     assert [row[:2] for row in rows] == [[name, label] for name, label in expected["label"].items()]
+
+
+def test_files_that_r_packages_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("snapatac2")
+    monkeypatch.chdir(tmp_path)
+    world = World(tmp_path)
+    for name in ("my_run", "fragments.tsv.gz", "reference.h5ad"):
+        world.write(name)
+    page: dict[str, AnnData] = {}
+    for block, peaks in zip(
+        (block for block in python_of("r_users.md") if "adata" not in block),
+        (world.query_cells.var_names, world.reference_cells.var_names),
+        strict=True,
+    ):
+        exec(block, page)
+        assert page["query"].var_names.tolist() == peaks.tolist()

@@ -15,10 +15,12 @@ import scllmda as sl
 DONORS = ("BMMC_D6T1", "BMMC_D5T1")
 
 
-def annotated_without_its_labels(query: AnnData, reference: AnnData, labels_key: str = "cell_type") -> AnnData:
+def annotated_without_its_labels(
+    query: AnnData, reference: AnnData, labels_key: str = "cell_type", set_coverage: float | None = None
+) -> AnnData:
     bare = query.copy()
     bare.obs = bare.obs.drop(columns=labels_key, errors="ignore")
-    sl.tl.annotate(bare, reference, labels_key=labels_key, device="cpu")
+    sl.tl.annotate(bare, reference, labels_key=labels_key, set_coverage=set_coverage, device="cpu")
     return bare
 
 
@@ -40,12 +42,14 @@ def marrow(shared_data: Path) -> dict[str, AnnData]:
 def test_marrow_from_donor_to_donor(
     marrow: dict[str, AnnData], labels_key: str, reference: str, query: str, accuracy: float, macro_f1: float
 ) -> None:
-    found = annotated_without_its_labels(marrow[query], marrow[reference], labels_key)
-    truth = marrow[query].obs[labels_key]
-    report = sl.metrics.annotation_report(truth, found.obs["scllmda_raw"], found.obsm["scllmda_proba"])
+    found = annotated_without_its_labels(marrow[query], marrow[reference], labels_key, set_coverage=0.9)
+    truth, sets = marrow[query].obs[labels_key], found.obsm["scllmda_set"]
+    report = sl.metrics.annotation_report(truth, found.obs["scllmda_raw"], found.obsm["scllmda_proba"], sets=sets)
     assert report["accuracy"] >= accuracy
     assert report["macro_f1"] >= macro_f1
     assert report["ece"] <= 0.05
+    assert report["least_type_coverage"] >= 0.85
+    assert report["set_size"] <= 2.4
     assert (found.obs["scllmda"] == "Unassigned").mean() <= 0.1
 
 

@@ -10,6 +10,9 @@ FEW_PEAKS = 0.2
 donor to donor of bone marrow, .69, .77 and .81 of the cells got the right coarse type where 10, 33 and 67 % of the
 peaks were shared, and .87 with all peaks (and all cells of the reference)."""
 
+MOST_TOLD = 100
+"""Shift up to which a number is told: where all cells lie nearly at one point, larger ones are rounding."""
+
 
 def of_few_peaks(coverage: Mapping[str, Any]) -> str | None:
     """Return what to say where reference and query have little in common to be compared by.
@@ -25,10 +28,16 @@ def of_few_peaks(coverage: Mapping[str, Any]) -> str | None:
     of_query, of_reference = n_matched / max(n_query, 1), coverage["n_matched_reference"] / coverage["n_reference"]
     if max(of_query, of_reference) >= FEW_PEAKS:
         return None
-    return (
+    said = (
         f"The query shares {n_matched:,} of its {n_query:,} peaks with the reference ({of_query:.1%}, and "
         f"{of_reference:.1%} of the reference's): labels rest on few counts per cell, and on which cells of the "
-        "query are alike. Where there are fragments of its whole genome, count them on the reference's peaks: "
+        "query are alike."
+    )
+    if "n_lifted" in coverage:
+        # Its fragments are of another genome build than the reference's peaks.
+        return said
+    return (
+        f"{said} Where there are fragments of its whole genome, count them on the reference's peaks: "
         "scllmda.pp.count_fragments(fragments, reference)."
     )
 
@@ -56,8 +65,9 @@ def of_shift(shift: float | None, n_query: int, *, key: str, rejects: bool, larg
         )
     if shift is None or shift <= large_shift:
         return None
+    times = f"{shift:.1f}" if shift < MOST_TOLD else f"more than {MOST_TOLD}"
     return (
-        f"Most predicted types lie {shift:.1f} times as far from the reference's cells as those from "
+        f"Most predicted types lie {times} times as far from the reference's cells as those from "
         "one another. Either the platforms differ much, or the query has none of the reference's types: novelty "
         "does not count what all have in common, and cannot tell the two apart. Look at "
         f"sl.pl.transfer_umap(adata, key={key!r}) and at marker peaks."

@@ -34,6 +34,7 @@ _POSITIVE = _Range("a positive number", lambda x: x >= 1)
 _ABOVE_0 = _Range("a number above 0", lambda x: x > 0)
 _FROM_0 = _Range("a number of at least 0", lambda x: x >= 0)
 _SHARE = _Range("a share between 0 and 1", lambda x: 0 <= x <= 1)
+_BETWEEN = _Range("a share above 0 and below 1", lambda x: 0 < x < 1)
 _BELOW_1 = _Range("a share of at least 0 and below 1", lambda x: 0 <= x < 1)
 _SEVERAL = _Range("a number of at least 2", lambda x: x >= 2)
 _ANY = _Range("a finite number", lambda _: True)
@@ -48,7 +49,9 @@ _NAMES = {
     _FROM_0: "rng prior enough theta domain_weight max_rate adversary_weight adversary_weight_decay mmd_weight "
     "mmd_weight_decay n_propagations upstream min_fragments",
     _SHARE: "max_false_rejection min_probability min_overlap restart rare alone worth balance balance_pooled "
-    "shift_quantile max_depth_correlation min_open mask_share replace_share",
+    "shift_quantile max_depth_correlation min_open mask_share replace_share fdr",
+    _ANY: "min_log2fc",
+    _BETWEEN: "set_coverage",
     _BELOW_1: "held_out dropout cell_dropout adversary_momentum warmup",
 }
 RANGES = {name: allowed for allowed, names in _NAMES.items() for name in names.split()}

@@ -43,6 +43,16 @@ class AnnotationKeys:
         return f"{self.key}_proba"
 
     @property
+    def members(self) -> str:
+        """``.obsm``: prediction sets, a table of true and false with a column per class."""
+        return f"{self.key}_set"
+
+    @property
+    def set_label(self) -> str:
+        """``.obs``: finest label that holds a cell's whole prediction set, or "Unassigned"."""
+        return f"{self.key}_set_label"
+
+    @property
     def aligned(self) -> str:
         """``.obsm``: representation in which the method compared query and reference."""
         return f"X_{self.key}_da"
@@ -84,7 +94,7 @@ class AnnotationKeys:
 
     @property
     def uns(self) -> str:
-        """``.uns``: params, classes, history, coverage, reference; ontology, if labels have ids; umap, once drawn.
+        """``.uns``: params, classes, history, coverage, reference; ontology, sets, if asked for; umap, once drawn.
 
         And evidence, what labels were made with, where they can be traced to peaks.
         """
@@ -108,6 +118,45 @@ class AnnotationKeys:
             *(("var", name) for name in (self.rate, self.peak)),
             ("obsp", self.pooled),
         ]
+
+    @property
+    def of_sets(self) -> list[tuple[str, str]]:
+        """The slots of prediction sets."""
+        return [("obsm", self.members), ("obs", self.set_label)]
+
+
+@dataclass(frozen=True)
+class MarkerKeys:
+    """The names of the slots of one comparison of labels by their peaks, all derived from ``key_added``."""
+
+    key: str
+    """``key_added``; also the slot of ``.uns``: params, groups, number of cells of each."""
+
+    @classmethod
+    def of(cls, groupby: str) -> MarkerKeys:
+        """Return the names for the labels of a column, unless others are asked for."""
+        return cls(f"{groupby}_marker_peaks")
+
+    @property
+    def statistics(self) -> dict[str, str]:
+        """``.varm``: by the name of each statistic, an array with a column per group."""
+        names = ("log2fc", "fraction", "background", "score", "pvalue", "fdr")
+        return {name: f"{self.key}_{name}" for name in names}
+
+    @property
+    def gene(self) -> str:
+        """``.var``: the gene that starts nearest to each peak."""
+        return f"{self.key}_gene"
+
+    @property
+    def distance(self) -> str:
+        """``.var``: base pairs from the start of that gene to the center of the peak."""
+        return f"{self.key}_distance"
+
+    @property
+    def slots(self) -> list[tuple[str, str]]:
+        """All slots that every comparison has, as pairs of attribute and name."""
+        return [("uns", self.key), *(("varm", name) for name in self.statistics.values())]
 
 
 def base_rate(key: str) -> str:

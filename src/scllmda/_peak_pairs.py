@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 
 Mode = Literal["sum", "best"]
 
-_CHAIN = (
-    "pass the UCSC chain file that leads from the query's build to the reference's, as chain= "
-    "(hg19ToHg38.over.chain.gz, say)"
-)
+
+def _chain(of_query: str | None = None, of_reference: str | None = None) -> str:
+    """Return what to pass to lift the query over; UCSC's name of the file, if both builds are known."""
+    name = "hg19ToHg38.over.chain.gz, say"
+    if of_query is not None and of_reference is not None:
+        name = f"{of_query}To{of_reference[:1].upper()}{of_reference[1:]}.over.chain.gz"
+    return f"pass the UCSC chain file that leads from the query's build to the reference's, as chain= ({name})"
 
 
 class NotComparableError(ValueError):
@@ -130,6 +133,8 @@ def pair_peaks(
     try:
         if chains is None:
             _refuse_other_build(query, reference)
+        else:
+            _refuse_other_chain(query, reference, chains)
         target, by_position, positions = _target_peaks(query.var, reference.var, min_overlap, mode, chains)
     except NotComparableError as error:
         if chain is not None or not none_allowed or (one_build and isinstance(error, OtherBuildError)):
@@ -159,7 +164,7 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
         msg = (
             f"Contigs of the query and of the reference differ in length (first: {name!r}, {lengths[0][name]} and "
             f"{lengths[1][name]} bp, by .uns['reference_sequences']); expected one genome build. To lift the query "
-            f"over, {_CHAIN}."
+            f"over, {_chain()}."
         )
         raise OtherBuildError(msg)
     of_query, of_reference = noted_build(query, "query"), noted_build(reference, "reference")
@@ -176,10 +181,31 @@ def _refuse_other_build(query: AnnData, reference: AnnData) -> None:
     if of_query.build != of_reference.build:
         msg = (
             f"The query's peaks are of the genome build {of_query.text!r} ({of_query.where}), the reference's of "
-            f"{of_reference.text!r} ({of_reference.where}); expected the same. To lift the query over, {_CHAIN}. If "
+            f"{of_reference.text!r} ({of_reference.where}); expected the same. To lift the query over, "
+            f"{_chain(of_query.build, of_reference.build)}. If "
             "one of the names is wrong, correct it."
         )
         raise OtherBuildError(msg)
+
+
+def _refuse_other_chain(query: AnnData, reference: AnnData, chains: Chains) -> None:
+    """Raise if a chain file leads from, or to, another genome build than the objects note."""
+    notes = noted_build(query, "query"), noted_build(reference, "reference")
+    builds = [None if note is None else note.build for note in notes]
+    if all(None in pair or pair[0] == pair[1] for pair in zip(builds, chains.builds, strict=True)):
+        return
+    found = " and ".join(
+        f"the {what}'s of {note.text!r} ({note.where})"
+        for what, note in zip(("query", "reference"), notes, strict=True)
+        if note is not None
+    )
+    source, target = (build or "an unknown build" for build in chains.builds)
+    msg = (
+        f"The chain leads from {source} to {target}, by the lengths of chromosome 1, and peaks are {found}; expected "
+        f"the other way, or another chain: {_chain(*builds)}. If one of the names is wrong, "
+        "correct it."
+    )
+    raise ValueError(msg)
 
 
 def _target_peaks(
@@ -210,10 +236,10 @@ def _target_peaks(
     intervals, rows = (where[0].intervals, where[1].intervals), where[0].rows
     looks = f"The query has {_look(query)}, the reference {_look(reference)}."
     if chains is None:
-        advice = _on_renaming(query, *intervals) or f"If they are of different genome builds, {_CHAIN}."
+        advice = _on_renaming(query, *intervals) or f"If they are of different genome builds, {_chain()}."
         of_known, report = _by_position(*intervals, min_overlap, mode, f"{looks} {advice}")
     else:
-        advice = f"{looks} Check that the chain leads the right way: {_CHAIN}."
+        advice = f"{looks} Check that the chain leads the right way: {_chain()}."
         lifted, there = lift_over(intervals[0], chains)
         if len(there) == 0:
             contigs = ", ".join(np.unique(chains.source.chrom)[:3])
@@ -251,7 +277,7 @@ def _on_renaming(query: pd.DataFrame, query_peaks: Intervals, reference_peaks: I
     found += f"({', '.join(others[:3])})."
     prefixes = _prefixes(mine, others)
     if prefixes is None:
-        return f"{found} If they are of different genome builds, {_CHAIN}; if they are the same contigs, rename them."
+        return f"{found} If they are of different genome builds, {_chain()}; if they are the same contigs, rename them."
     column = next((name for name in CHROM_COLUMNS if name in query), None)
     in_names = query.index.str.startswith(mine[0]).any() or column is None
     holder = "query.var_names" if in_names else f"query.var[{column!r}]"

@@ -24,7 +24,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, cells in (("reference", reference), ("query", query)):
         del cells.var["sequence"]
         cells.write_h5ad(folder / f"{name}.h5ad")
-    sl.tl.annotate(query, reference)
+    sl.tl.annotate(query, reference, set_coverage=0.9)
     query.obsm["X_map"] = query.obsm["X_scllmda_da"][:, :2]
     query.write_h5ad(folder / "annotated.h5ad")
     return folder

@@ -17,7 +17,8 @@ import pytest
 from anndata import AnnData
 
 import scllmda as sl
-from scllmda.cli import main
+from scllmda.cli import _annotate, _data, main
+from scllmda.cli._advice import for_command_line
 from scllmda.cli._parser import COMMANDS
 
 Json = Callable[..., Any]
@@ -119,6 +120,89 @@ def test_annotate_and_map_count_fragments(files: Path, fragments: Path, tmp_path
     np.testing.assert_array_equal(read(output).obsm["X_scllmda"], query.obsm["X_scllmda"])
 
 
+def test_several_files_of_fragments(files: Path, fragments: Path, tmp_path: Path, json_of: Json) -> None:
+    pytest.importorskip("snapatac2")
+    paths = [tmp_path / sample / "outs" / "fragments.tsv.gz" for sample in ("liver", "spleen")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(fragments.read_bytes())
+    reference, output, table = files / "reference.h5ad", tmp_path / "labels.h5ad", tmp_path / "labels.tsv"
+    given = [f"--reference={reference}", f"--output={output}", f"--table={table}", "--min-fragments=20"]
+    found = json_of("annotate", "--query", *paths, *given)
+    query = sl.pp.count_fragments({"liver": paths[0], "spleen": paths[1]}, reference, min_fragments=20)
+    sl.tl.annotate(query, reference)
+    pd.testing.assert_frame_equal(sl.get.annotation(read(output)), sl.get.annotation(query))
+    assert read(output).obs["sample"].tolist() == query.obs["sample"].tolist()
+    assert found["n_cells"] == query.n_obs
+    with pytest.raises(SystemExit, match="2"):
+        main(["annotate", "--query", str(paths[0]), str(reference), *given])
+
+
+@pytest.mark.parametrize("command", ["annotate", "map", "count"])
+def test_fragments_are_checked_before_any_work(
+    files: Path,
+    fragments: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    packed, output = tmp_path / "fragments.tsv.zst", f"--output={tmp_path / 'new.h5ad'}"
+    packed.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    names = ("fragments", "peaks") if command == "count" else ("query", "reference")
+    monkeypatch.setattr(sl.io, "read", lambda *_, **__: pytest.fail("a file was read"))
+    reference = f"--{names[1]}={files / 'reference.h5ad'}"
+    pytest.importorskip("snapatac2")
+    assert main([command, f"--{names[0]}={packed}", reference, output]) == 1
+    said = capsys.readouterr().err
+    assert f"--{names[0]}: '{packed}' is packed by zstd; expected fragments" in said
+    assert f"zstd -d {packed}" in said
+    monkeypatch.setitem(sys.modules, "snapatac2", None)
+    assert main([command, f"--{names[0]}={fragments}", reference, output]) == 1
+    assert "pip install 'scllmda[fragments]'" in capsys.readouterr().err
+
+
+def test_columns_are_looked_for_before_fragments_are_counted(
+    files: Path, fragments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("snapatac2")
+    monkeypatch.setattr(_data, "read_query", lambda *_: pytest.fail("fragments were counted"))
+    monkeypatch.setattr(_annotate, "read_query", _data.read_query)
+    paths = [f"--query={fragments}", f"--reference={files / 'reference.h5ad'}", f"--table={tmp_path / 'labels.tsv'}"]
+    assert main(["annotate", *paths, "--labels-key=celltype"]) == 1
+    assert "Did you mean 'cell_type'? Pass --labels-key the column to use." in capsys.readouterr().err
+    assert main(["annotate", *paths, "--n-neighbors=0"]) == 1
+    assert "Found --n-neighbors 0; expected a positive number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Pass labels_key= the column, or mod=.", "Pass --labels-key the column, or mod=."),
+        ("Found n_neighbors=0; expected more.", "Found --n-neighbors 0; expected more."),
+        ("Run sl.tl.cell_embeddings(a), then sl.tl.annotate.", "Run `scllmda fit`, then `scllmda annotate`."),
+        ("scllmda.pp.match_peaks(query, n_neighbors=1)", "scllmda.pp.match_peaks(query, n_neighbors=1)"),
+        ("scllmda.pp.count_fragments('a (b).tsv.gz', reference)", "`scllmda count`"),
+        ("write_h5ad(path, compression='gzip')", "write_h5ad(path, compression='gzip')"),
+    ],
+)
+def test_advice_is_of_the_command_line(text: str, expected: str) -> None:
+    assert for_command_line(text, {"labels_key", "n_neighbors"}) == expected
+
+
+def test_a_file_compressed_by_zstd(files: Path, tmp_path: Path, json_of: Json) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    path = tmp_path / "query.h5ad"
+    cells = read(files / "query.h5ad")
+    cells.write_h5ad(path, compression=hdf5plugin.FILTERS["zstd"])
+    np.testing.assert_array_equal(sl.io.read(path).X.toarray(), cells.X.toarray())
+    # Another process, for this one has the filter since the file was written.
+    program = [sys.executable, "-m", "scllmda.cli", "annotate", f"--query={path}", "--json", "--quiet"]
+    program += [f"--reference={files / 'reference.h5ad'}", f"--table={tmp_path / 'labels.tsv'}"]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["n_cells"] == cells.n_obs
+
+
 @pytest.mark.parametrize("raw", [False, True])
 def test_evaluate(files: Path, json_of: Json, capsys: pytest.CaptureFixture[str], raw: bool) -> None:
     annotated = read(files / "annotated.h5ad")
@@ -126,7 +210,8 @@ def test_evaluate(files: Path, json_of: Json, capsys: pytest.CaptureFixture[str]
     found = json_of("evaluate", *arguments)
     labels = annotated.obs["scllmda_raw" if raw else "scllmda"]
     proba = annotated.obsm["scllmda_proba"]
-    expected = sl.metrics.annotation_report(annotated.obs["cell_type"], labels, proba, n_bins=5)
+    sets = annotated.obsm["scllmda_set"]
+    expected = sl.metrics.annotation_report(annotated.obs["cell_type"], labels, proba, sets=sets, n_bins=5)
     assert {name: found[name] for name in expected} == expected
 
     assert main(["evaluate", *arguments]) == 0

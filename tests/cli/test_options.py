@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import scllmda as sl
-from scllmda.cli import main
+from scllmda.cli import _annotate, main
 from scllmda.cli._options import constants, documented
 from scllmda.cli._parser import COMMANDS, make_parser
 
@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, str], list[str]]] = {
     ),
     "evaluate": (
         sl.metrics.annotation_report,
-        {"truth": "--truth", "predicted": "--key", "proba": "--key"},
+        {"truth": "--truth", "predicted": "--key", "proba": "--key", "sets": "--key"},
         ["--input=i.h5ad", "--truth=cell_type"],
     ),
     "report": (
@@ -93,6 +93,7 @@ ALL = {
     "--max-false-rejection none": {"max_false_rejection": None},
     '--novelty-recipe {"n_dims":16}': {"novelty_recipe": {"n_dims": 16}},
     "--min-probability 0.7": {"min_probability": 0.7},
+    "--set-coverage 0.9": {"set_coverage": 0.9},
     "--majority-voting leiden": {"majority_voting": "leiden"},
     "--ontology-key of_lineage id": {"ontology_key": ["of_lineage", "id"]},
     "--min-overlap 0.25": {"min_overlap": 0.25},
@@ -121,6 +122,7 @@ def test_annotate_passes_every_option_on(
 
     monkeypatch.setattr(sl.tl, "annotate", annotate)
     monkeypatch.setattr(sl.io, "read", lambda path, mod: mod)
+    monkeypatch.setattr(_annotate, "_require_columns", lambda *_: None)
     paths = [f"--query={files / 'query.h5ad'}", f"--reference={files / 'reference.h5ad'}", "--table=labels.tsv"]
     assert main(["annotate", *paths, *" ".join(ALL).split()]) == 1
     assert "far enough" in capsys.readouterr().err

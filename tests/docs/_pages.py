@@ -190,6 +190,7 @@ PAGES: dict[str, Page] = {
     "docs/guide/dna.md": Page("query reference hg38.fa dnabert2"),
     "docs/guide/evidence.md": Page("query reference genes.bed"),
     "docs/guide/labels.md": Page("query reference both"),
+    "docs/guide/markers.md": Page("query reference both genes.bed"),
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
     "docs/guide/results.md": Page("query reference multiome"),
     "docs/guide/scale.md": Page("query reference.h5ad", needs="distributed"),

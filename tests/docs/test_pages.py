@@ -121,3 +121,21 @@ def test_registry_tables_have_a_row_for_each_name() -> None:
         rows = markdown(table, ["description"])
         assert [row.split("`")[1] for row in rows[2:]] == list(table.index)
         assert all(row.count(" | ") == 1 for row in rows)
+
+
+def test_marker_tests_are_as_the_results_say() -> None:
+    found = pd.read_csv(BENCHMARKS / "marker_peaks.csv")
+    rows = []
+    for method in found["method"].unique():
+        of = found[found["method"] == method].set_index(["experiment", "task", "setting"])
+        planted = of.loc[("planted", slice(None), "open in 8% more")][["first", "recall", "false"]].mean()
+        row = [f"{planted['first']:.2f}", f"{planted['recall']:.2f}", f"{planted['false']:.1f}"]
+        for setting in ("all cells", "alike in depth", "by depth"):
+            draws = of.loc[of.index.isin([("shuffled", "D5T1, 2,000 peaks", setting)]), "any"]
+            row.append(f"{draws.sum():.0f} of {len(draws)}" if len(draws) else "–")
+        rows.append(f"| {method} | {' | '.join(row)} |")
+    page = (DOCS / "guide" / "markers.md").read_text().splitlines()
+    assert len(rows) == 5
+    assert set(rows) <= set(page)
+    default = found[(found["experiment"] == "shuffled") & (found["method"] == "strata")]
+    assert (len(default), default["any"].sum()) == (120, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
 from scipy.io import mmwrite
@@ -104,6 +106,23 @@ class TestCellRanger:
         arc = make_folder(tmp_path / "b", arc=True, prefix=prefix, gzipped=gzipped)
         assert_peaks(sl.io.read(atac), None)
         assert_multiome(sl.io.read(arc), None)
+
+    def test_a_part_of_a_folder(self, tmp_path: Path) -> None:
+        folder = make_folder(tmp_path / "a", arc=False, gzipped=True)
+        for name in ("matrix.mtx.gz", "barcodes.tsv.gz", "peaks.bed.gz"):
+            with pytest.raises(ValueError, match=r"is a part of a matrix of Cell Ranger; .* Pass that: ") as error:
+                sl.io.read(folder / name)
+            assert str(error.value).endswith(repr(str(folder)))
+
+    def test_what_is_said(self, tmp_path: Path) -> None:
+        before, said, path = sc.settings.logfile, io.StringIO(), make_h5(tmp_path / "a.h5", 3)
+        sc.settings.logfile = said
+        try:
+            with sc.settings.verbosity.override(2):
+                sl.io.read(path)
+        finally:
+            sc.settings.logfile = before
+        assert [line.strip().partition(" ")[0] for line in said.getvalue().splitlines()] == ["reading", "finished:"]
 
     def test_a_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []

@@ -179,3 +179,19 @@ def test_batches_of_the_query_are_not_read() -> None:
     batch = rng.integers(0, 2, 150)
     other = np.where(labels < 0, rng.integers(5, 9, 150), batch)
     np.testing.assert_array_equal(run(X, labels, batch=batch).proba, run(X, labels, batch=other).proba)
+
+
+def test_held_out_cells_of_prediction_sets() -> None:
+    X, labels, _ = make_cells(2.0)
+    result = run(X, labels)
+    alike = result.alike
+    assert alike is not None
+    # With nothing to pool, all reference cells were held out as they are where labels are looked at.
+    np.testing.assert_array_equal(alike.held_out, result.held_out[alike.cells])
+    assert sorted(alike.cells) == list(range(90))
+    np.testing.assert_allclose(alike.query, result.proba)
+    of_reference, of_query = np.arange(90) % 3 > 0, np.arange(60) % 2 > 0
+    some = alike.of(of_reference, of_query)
+    np.testing.assert_array_equal(result.held_out[of_reference][some.cells], some.held_out)
+    assert len(some.cells) == of_reference.sum()
+    np.testing.assert_array_equal(some.query, alike.query[of_query])

@@ -122,3 +122,43 @@ def test_of_an_annotation() -> None:
 def test_errors(truth: list, guess: list, proba: pd.DataFrame | None, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         sl.metrics.annotation_report(truth, guess, proba)
+
+
+def test_area_under_the_risk_coverage_curve() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.uniform(0.5, 1, 200)
+    truth = np.where(rng.random(200) < score, "B", "T")
+    proba = pd.DataFrame({"B": score, "T": 1 - score})
+    found = sl.metrics.annotation_report(truth, truth, proba)["aurc"]
+    risks, kept = [], []
+    for cell in sorted(range(200), key=lambda i: -score[i]):
+        kept.append(truth[cell] != "B")
+        risks.append(sum(kept) / len(kept))
+    assert found == pytest.approx(sum(risks) / 200)
+
+
+def test_cells_of_one_score_share_their_errors() -> None:
+    proba = pd.DataFrame({"B": [0.9, 0.8, 0.8, 0.6], "T": [0.1, 0.2, 0.2, 0.4]})
+    # Whichever of the two comes first: mean of the curves of both orders.
+    expected = np.mean([[0, 1 / 2, 1 / 3, 1 / 4], [0, 0, 1 / 3, 1 / 4]])
+    for truth in (["B", "T", "B", "B"], ["B", "B", "T", "B"]):
+        assert sl.metrics.annotation_report(truth, truth, proba)["aurc"] == pytest.approx(expected)
+
+
+def test_sets_by_hand() -> None:
+    truth = ["B/x", "B/x", "B/x", "T", "T", "new", None]
+    sets = pd.DataFrame({"B\u2215x": [1, 1, 0, 0, 0, 1, 0], "T": [0, 1, 1, 1, 0, 0, 1]}, dtype=bool)
+    report = sl.metrics.annotation_report(truth, truth, sets=sets, fewest_cells=2)
+    # Six cells have a label, five one that has a column.
+    assert report["set_coverage"] == pytest.approx(3 / 5)
+    assert report["least_type_coverage"] == pytest.approx(1 / 2)
+    assert report["set_size"] == pytest.approx(6 / 6)
+    assert report["empty_sets"] == pytest.approx(1 / 6)
+    assert sl.metrics.annotation_report(truth, truth, sets=sets, fewest_cells=3)["least_type_coverage"] == 2 / 3
+    assert np.isnan(sl.metrics.annotation_report(truth, truth, sets=sets)["least_type_coverage"])
+    assert np.isnan(sl.metrics.annotation_report(["new"] * 7, truth, sets=sets)["set_coverage"])
+
+
+def test_sets_of_other_cells() -> None:
+    with pytest.raises(ValueError, match="2 known labels and 1 rows of prediction sets"):
+        sl.metrics.annotation_report(["B", "T"], ["B", "T"], sets=pd.DataFrame({"B": [True]}))

@@ -30,6 +30,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], dict[str, Any], int]] = {
     "class_proportions": (sl.pl.class_proportions, {"groupby": "batch"}, 1),
     "label_flow": (sl.pl.label_flow, {"truth": "cell_type"}, 1),
     "training_history": (sl.pl.training_history, {"key": "trained"}, 2),
+    "marker_peaks": (sl.pl.marker_peaks, {"fdr": 1}, 1),
 }
 """With options and the number of panels."""
 ONE_PANEL = {
@@ -45,6 +46,7 @@ each = pytest.mark.parametrize("name", list(FIGURES))
 def query() -> AnnData:
     reference, query = pair()
     found = annotated(query, reference)
+    sl.tl.marker_peaks(found)
     found.uns["trained"] = {"history": {"loss": [3.0, 2.0, 1.5], "held_out_accuracy": [0.1, 0.6, 0.5], "best_epoch": 2}}
     return found
 
@@ -157,7 +159,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a color": ({"palette": ["red", "redd", "b", "k"]}, ValueError, "Found 'redd' in palette="),
     "axes": ({"ax": 5}, TypeError, r"Found ax=5 \(int\); expected axes of matplotlib"),
     "truth": ({"truth": "absent"}, KeyError, r"Did not find .obs\['absent'\]"),
-    "key": ({"key": "absent"}, KeyError, r"Run sl\.tl\.annotate first|Did not find \.uns\['absent'\]\['history'\]"),
+    "key": (
+        {"key": "absent"},
+        KeyError,
+        r"Run sl\.tl\.\w+ first|Pass key= one|Did not find \.uns\['absent'\]\['history'\]",
+    ),
 }
 
 

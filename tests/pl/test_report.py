@@ -209,6 +209,32 @@ def test_peaks_parameters_and_versions(query: AnnData, tmp_path: Path, quick: No
     assert page.rows("versions-table")["scllmda"] == [sl.__version__]
 
 
+@pytest.mark.parametrize(
+    ("whose", "method", "used", "unused"),
+    [
+        ([], "robust", "No DNA was used: there were no sequences.", None),
+        (["reference", "query"], "robust", "The DNA under the peaks of both was used, from .varm['X_kmer'].", None),
+        (["query"], "robust", "The DNA under the query's peaks was used, from .varm['X_kmer'].", None),
+        (["reference", "query"], "lsi_lr", None, "those of the reference and query, because the method reads none."),
+    ],
+)
+def test_dna_that_was_used_and_that_was_not(
+    whose: list[str], method: str, used: str | None, unused: str | None, tmp_path: Path, quick: None
+) -> None:
+    reference, query = pair()
+    rng = np.random.default_rng(0)
+    of_peak = {name: rng.normal(size=4) for name in sorted({*reference.var_names, *query.var_names})}
+    for name, adata in (("reference", reference), ("query", query)):
+        adata.var = adata.var.drop(columns="sequence", errors="ignore")
+        if name in whose:
+            adata.varm["X_kmer"] = np.array([of_peak[peak] for peak in adata.var_names])
+    sl.tl.annotate(query, reference, n_latent=16, method=method)
+    page = report(query, tmp_path)
+    said = [text for text in page.of("p") if "DNA" in text or "Sequences" in text]
+    assert said == [*([used] if used else []), *([f"Sequences that were not used: {unused}"] if unused else [])]
+    assert ("whose sequence was not used, and why" in page.rows("peaks-table")) == (unused is not None)
+
+
 def test_cautions_are_the_package_s_own(reference: AnnData, tmp_path: Path, quick: None, warnings: list[str]) -> None:
     query = pair()[1]
     query.var = query.var[[]]

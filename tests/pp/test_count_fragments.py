@@ -312,10 +312,29 @@ BAD = {
     "a line of text": ((text() + "chr1\tx\t9\tA\n").encode(), OSError, r"InvalidStartPosition.*chr1\\tx\\t9"),
     "names of columns": (b"chrom\tstart\tend\tbarcode\nchr1\t1\t9\tA\n", ValueError, "has to begin with '#', or to be"),
     "blanks": (b"chr1 1 9 A 1\n", ValueError, r"its first line is 'chr1 1 9 A 1'\); expected contig, start, end and"),
-    "a BED of three columns": (b"chr1\t1\t9\n", ValueError, "is no file of fragments="),
+    "a BED of three columns": (b"chr1\t1\t9\n", ValueError, r"is no file of fragments \("),
     "nothing": (b"", ValueError, "it is empty"),
     "a header alone": (HEADER.encode(), ValueError, "it is empty"),
 }
+
+
+@pytest.mark.parametrize(("moved", "is_said"), [(0, False), (33_000, True)])
+def test_as_many_fragments_as_by_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int, is_said: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("scllmda._logging.warning", said.append)
+    rng = np.random.default_rng(0)
+    at = 100_000 + 20_000 * rng.integers(0, 200, 2000)
+    everywhere = rng.integers(100_000, 4_100_000, 2000)
+    fragments = [("chr1", start, start + 50, "AAAC") for start in np.sort(np.concatenate([at, everywhere])).tolist()]
+    path = write_fragments(tmp_path / "fragments.tsv", text(fragments))
+    # Peaks lie where fragments are dense, or 33 kb from there, as in another genome build.
+    starts = np.arange(100_000, 4_100_000, 20_000) + moved
+    peaks = [f"chr1:{start}-{start + 500}" for start in starts.tolist()]
+    found = sl.pp.count_fragments(path, peaks).uns["count_fragments"]
+    assert (found["fraction_in_peaks"] < 2 * found["fraction_by_chance"]) == is_said
+    assert any("do by chance, after shifting the peaks" in text for text in said) == is_said
 
 
 @pytest.mark.parametrize("what", BAD)

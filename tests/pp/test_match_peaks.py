@@ -564,3 +564,25 @@ def test_real_platforms(shared_data: Path) -> None:
     assert found["n_matched_reference"] > 5_000
     assert matched.X.sum() == pytest.approx(found["fraction_of_query_counts"] * query.X.sum())
     assert matched.var["matched"].sum() == found["n_matched_reference"]
+
+
+@pytest.mark.parametrize(
+    ("builds", "is_refused"), [(("hg38", "hg19"), True), (("hg19", "hg38"), False), ((None, None), False)]
+)
+def test_the_way_that_a_chain_leads(tmp_path: Path, builds: tuple[str | None, str | None], is_refused: bool) -> None:
+    path = tmp_path / "hg19ToHg38.over.chain"
+    path.write_text("chain 9 chr1 249250621 + 0 1000000 chr1 248956422 + 500 1000500 1\n1000000\n")
+    query, reference = (
+        AnnData(
+            np.ones((2, 3), dtype=np.float32),
+            var=pd.DataFrame(index=[f"chr1:{start}-{start + 200}" for start in (first, first + 9000, first + 30_000)]),
+            uns={} if build is None else {"genome": build},
+        )
+        for first, build in zip((1000, 1500), builds, strict=True)
+    )
+    if is_refused:
+        words = "leads from hg19 to hg38, .* the query's of 'hg38' .* as chain= .hg38ToHg19.over.chain.gz."
+        with pytest.raises(ValueError, match=words):
+            match_peaks(query, reference, chain=path)
+    else:
+        assert match_peaks(query, reference, chain=path).uns["match_peaks"]["n_lifted"] == 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ._cell_ranger import PEAKS
 from ._load import load, require_readable
 from ._paths import naming, require_apart, require_file, require_folder, require_output
-from ._reading import damage_named
+from ._reading import damage_named, require_unpacked
 from ._write import write
 from ._written_aside import written_aside
 
@@ -22,6 +22,7 @@ __all__ = [
     "require_folder",
     "require_output",
     "require_readable",
+    "require_unpacked",
     "write",
     "written_aside",
 ]

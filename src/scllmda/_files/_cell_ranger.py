@@ -53,6 +53,13 @@ def find_matrix(path: Path) -> Path | None:
     return None
 
 
+def folder_of_part(path: Path) -> Path | None:
+    """Return the folder that a file is a part of the matrix of; None if it is none."""
+    parts = "matrix.mtx", "barcodes.tsv", *_FEATURES
+    is_part = path.is_file() and path.name.removesuffix(".gz").endswith(parts)
+    return path.parent if is_part and find_matrix(path.parent) == path.parent else None
+
+
 def _has_barcodes(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
@@ -93,7 +100,8 @@ def read_matrix(matrix: Path, holds: str) -> AnnData | MuData:
 def _read_h5(path: Path) -> AnnData:
     import scanpy as sc
 
-    with warnings.catch_warnings():
+    # It logs that it reads, as was said already.
+    with sc.settings.verbosity.override(0), warnings.catch_warnings():
         # Names are made unique, with a word about it.
         warnings.filterwarnings("ignore", message="Variable names are not unique")
         adata = sc.read_10x_h5(path, gex_only=False)

@@ -9,32 +9,22 @@ from typing import TYPE_CHECKING
 import anndata
 import h5py
 
-from ._reading import damage_named, kind_of
+from ._reading import damage_named, kind_of, require_unpacked
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+UNPACKED = "a .h5ad, .h5mu or .zarr"
 SUFFIXES = {".h5ad": "AnnData", ".h5mu": "MuData"}
 """What the HDF5 files of each name hold; a folder named .zarr holds either."""
 _ZSTD = 32015
 """Number of the HDF5 filter that SnapATAC2 compresses with, from the HDF Group's list of registered filters."""
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
-def require_unpacked(path: Path) -> None:
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    if is_packed:
-        msg = f"{str(path)!r} is packed by gzip; expected a .h5ad, .h5mu or .zarr. Unpack it first: gunzip {path}"
-        raise ValueError(msg)
 
 
 def require_hdf5(path: Path) -> str:
     """Return what an HDF5 file holds, which its name has to say as well."""
-    require_unpacked(path)
+    require_unpacked(path, UNPACKED)
     with damage_named(path), h5py.File(path, "r") as file:
         kind = kind_of(file)
         names = sorted(file)

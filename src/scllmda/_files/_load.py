@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 import h5py
 
 from .. import _logging as logg
-from ._cell_ranger import find_matrix, kind_of_matrix, read_matrix
-from ._hdf5 import SUFFIXES, read_hdf5, require_hdf5, require_unpacked
+from ._cell_ranger import find_matrix, folder_of_part, kind_of_matrix, read_matrix
+from ._hdf5 import SUFFIXES, UNPACKED, read_hdf5, require_hdf5
 from ._paths import require_there
-from ._reading import damage_named, unless_replaced
+from ._reading import damage_named, require_unpacked, unless_replaced
 from ._stores import read_store, require_store
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def load(data: AnnData | MuData | str | PathLike[str]) -> AnnData | MuData:
         if matrix != path:
             logg.result(f"{str(path)!r} is a run of Cell Ranger: read {matrix.name!r}, the called cells.")
         return read
-    with damage_named(path):
+    with damage_named(path), warnings.catch_warnings():
+        # Of what libraries will do at a later time, and of names that are numbers and become text.
+        warnings.filterwarnings("ignore", message=r"From 0\.4 \.update\(\) will not pull", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Transforming to str index")
         return unless_replaced(path, read_store if path.suffix == ".zarr" else read_hdf5, holds)
 
 
@@ -67,13 +71,18 @@ def require_readable(path: Path) -> str:
             return kind_of_matrix(matrix)
     if path.is_file() and (path.suffix in SUFFIXES or h5py.is_hdf5(path)):
         return require_hdf5(path)
+    folder = folder_of_part(path)
+    if folder is not None:
+        msg = f"{str(path)!r} is a part of a matrix of Cell Ranger; expected its folder. Pass that: {str(folder)!r}"
+        raise ValueError(msg)
     if path.is_file() and _IS_TEXT & set(path.suffixes):
         msg = (
             f"{str(path)!r} looks like a table, or fragments; expected a {_FORMATS}. Count fragments in the "
             f"peaks of the reference: scllmda.pp.count_fragments({str(path)!r}, reference)"
         )
         raise ValueError(msg)
-    require_unpacked(path)
+    if path.is_file():
+        require_unpacked(path, UNPACKED)
     found = f"{'folder ' if path.is_dir() else ''}{str(path)!r}"
     msg = f"Cannot tell the format of {found}; expected a {_FORMATS}. Rename it, or pass the object."
     raise ValueError(msg)

@@ -10,10 +10,30 @@ from typing import TYPE_CHECKING, Any
 from ._written_aside import ATTEMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     import h5py
     import zarr
+
+
+_PACKERS = {
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -d"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ\x00": ("xz", "unxz"),
+    b"PK\x03\x04": ("zip", "unzip"),
+}
+"""What packed files begin with: by what program, and the command that unpacks them."""
+
+
+def require_unpacked(path: Path, expected: str, *, but: Collection[str] = ()) -> None:
+    """Raise if a file is packed as a whole, unless by one of ``but``; ``expected`` says what it should be."""
+    with path.open("rb") as file:
+        first = file.read(8)
+    packed_by, command = next((found for magic, found in _PACKERS.items() if first.startswith(magic)), ("", ""))
+    if packed_by and packed_by not in but:
+        msg = f"{str(path)!r} is packed by {packed_by}; expected {expected}. Unpack it first: {command} {path}"
+        raise ValueError(msg)
 
 
 @contextmanager

@@ -123,6 +123,9 @@ def _wait_for_zarr() -> None:
         return
     import asyncio
 
+    if loop.is_running():
+        # What was handed over last may be no task yet: what is handed over after it is done after it.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
     while loop.is_running() and asyncio.all_tasks(loop):
         time.sleep(0.01)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._command import DATA, FRAGMENTS, Command, add_talk, path
-from ._data import OF_FRAGMENTS, read_data, read_query, require_data, require_for_fragments
-from ._options import add_parameters, values
+from ._command import DATA, Command, add_talk, path
+from ._data import OF_FRAGMENTS, add_query, read_data, read_query, require_data, require_query
+from ._options import add_parameters, several, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data, write_figure, write_table
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+    from anndata import AnnData
+    from mudata import MuData
 
 OBJECTS = {"adata", "reference"}
 """Parameters of :func:`scllmda.tl.annotate` that are files here."""
@@ -36,7 +39,7 @@ def add_options(parser: ArgumentParser) -> None:
     from .. import pp, tl
 
     files = parser.add_argument_group("files")
-    files.add_argument("--query", type=path, required=True, metavar="PATH", help=f"cells to label: {FRAGMENTS}")
+    add_query(files, "cells to label")
     files.add_argument(
         "--reference", type=path, metavar="PATH", help=f"labeled cells: {DATA}. Without: the query's labeled cells"
     )
@@ -64,10 +67,13 @@ def run(options: Namespace) -> None:
     from . import _labels
 
     _require(options)
+    given = values(options, tl.annotate, but=OBJECTS)
     reference = None if options.reference is None else read_data(options.reference, "--reference", options.mod)
+    if reference is not None:
+        _require_columns(options, reference)
     query = read_query(options, reference)
     key, mod = options.key_added, options.mod
-    tl.annotate(query, reference, **values(options, tl.annotate, but=OBJECTS))
+    tl.annotate(query, reference, **given)
     if options.output is not None:
         write_data(options, query, options.output)
     if options.table is not None:
@@ -94,13 +100,12 @@ def _require(options: Namespace) -> None:
 
     if options.output is None and options.table is None:
         options.usage_error("--output or --table is required")
-    require_for_fragments(options, has_reference=options.reference is not None)
-    formats = require_data(options.query, "--query", or_fragments=True)
+    formats = require_query(options, has_reference=options.reference is not None)
     if options.reference is not None:
         require_data(options.reference, "--reference")
-    apart = {"the reference": options.reference}
+    apart = {options.reference: "the reference"}
     require_written(options, "output", suffixes=formats, apart=apart)
-    apart |= {"the query": options.query, "the output": options.output}
+    apart |= {**dict.fromkeys(several(options.query), "the query"), options.output: "the output"}
     require_written(options, "table", "report", apart=apart)
     require_read(options)
     if options.figures is not None:
@@ -111,6 +116,16 @@ def _require(options: Namespace) -> None:
                     require_apart(options.figures, other, name)
     # The annotation finds a wrong method by itself, but after both files were read.
     make_recipe(options.method, options.recipe)
+
+
+def _require_columns(options: Namespace, reference: AnnData | MuData) -> None:
+    """Raise if the reference lacks a column, before the query is read, or its fragments are counted."""
+    from .._anndata import obs_column, read
+
+    adata = read(reference, mod=options.mod, what="reference")
+    for name in ("labels_key", "batch_key", "ontology_key"):
+        for key in several(getattr(options, name)):
+            obs_column(reference, adata, key, parameter=name, what="reference")
 
 
 COMMAND = Command(

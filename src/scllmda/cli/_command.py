@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 DATA = ".h5ad, .h5mu or .zarr, or the .h5 or folder of Cell Ranger (ATAC or ARC)"
 """What :func:`scllmda.io.read` takes."""
-FRAGMENTS = f"{DATA}; or fragments (.tsv.gz, .bed.gz)"
 
 
 @dataclass(frozen=True)

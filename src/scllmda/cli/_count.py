@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ._command import DATA, Command, add_talk, path
 from ._data import FORMATS
-from ._options import add_parameters, values
+from ._options import OneOrSeveral, add_parameters, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data
 
@@ -27,6 +27,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=path,
         required=True,
         nargs="+",
+        action=OneOrSeveral,
         metavar="PATH",
         help="fragments: .tsv.gz, .bed.gz; of several files, cells are named barcode-sample",
     )
@@ -41,16 +42,14 @@ def add_options(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Count the fragments."""
     from .. import pp
-    from .._files import naming, require_file
+    from .._files import naming
 
-    apart = {"the peaks": options.peaks}
-    for file in options.fragments:
-        with naming("--fragments"):
-            require_file(file, "a file of fragments")
-    require_written(options, "output", suffixes=FORMATS["AnnData"], apart=apart)
+    with naming("--fragments"):
+        pp.require_fragments(options.fragments)
+    require_written(options, "output", suffixes=FORMATS["AnnData"], apart={options.peaks: "the peaks"})
     require_read(options)
-    fragments = options.fragments[0] if len(options.fragments) == 1 else options.fragments
-    counts = pp.count_fragments(fragments, options.peaks, **values(options, pp.count_fragments, but=OBJECTS))
+    given = values(options, pp.count_fragments, but=OBJECTS)
+    counts = pp.count_fragments(options.fragments, options.peaks, **given)
     write_data(options, counts, options.output)
     found = {"n_cells": counts.n_obs, "n_peaks": counts.n_vars, **counts.uns["count_fragments"]}
     say(

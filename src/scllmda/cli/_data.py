@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ._options import parameters, values
+from ._command import DATA, path
+from ._options import OneOrSeveral, parameters, several, values
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import Namespace, _ArgumentGroup
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -21,19 +22,30 @@ FORMATS = {"AnnData": (".h5ad", ".zarr"), "MuData": (".h5mu", ".zarr")}
 """Formats that objects are written in."""
 
 
+def add_query(files: _ArgumentGroup, what: str) -> None:
+    """Add the option of the query, which may be several files of fragments."""
+    files.add_argument(
+        "--query",
+        type=path,
+        required=True,
+        nargs="+",
+        action=OneOrSeveral,
+        metavar="PATH",
+        help=f"{what}: {DATA}; or fragments (.tsv.gz, .bed.gz), one file, or one for each sample: then cells are named "
+        "barcode-sample",
+    )
+
+
 def is_fragments(path: Path) -> bool:
-    """Return whether a file is a table of fragments, by its name."""
-    return any(path.name.endswith(end + packed) for end in (".tsv", ".bed", ".txt") for packed in ("", ".gz", ".bgz"))
+    """Return whether a file is a table of fragments, by its name; whether it can be read is another question."""
+    return any(path.name.endswith((end, f"{end}.gz", f"{end}.bgz", f"{end}.zst")) for end in (".tsv", ".bed", ".txt"))
 
 
-def require_data(path: Path, option: str, *, or_fragments: bool = False) -> tuple[str, ...]:
+def require_data(path: Path, option: str) -> tuple[str, ...]:
     """Raise unless a path can be read, before any work; return what the name of a file made from it may end in."""
-    from .._files import naming, require_file, require_readable
+    from .._files import naming, require_readable
 
     with naming(option):
-        if or_fragments and is_fragments(path):
-            require_file(path, "a file of fragments")
-            return FORMATS["AnnData"]
         kind = require_readable(path)
     return (path.suffix,) if path.suffix in FORMATS[kind] else FORMATS[kind]
 
@@ -49,7 +61,7 @@ def read_data(path: Path, option: str, mod: str) -> AnnData | MuData:
 
 def read_query(options: Namespace, reference: AnnData | MuData | None) -> AnnData | MuData:
     """Read the query; of fragments, count those in the reference's peaks."""
-    if not is_fragments(options.query):
+    if not all(map(is_fragments, several(options.query))):
         return read_data(options.query, "--query", options.mod)
     from .. import pp
     from .._files import naming
@@ -59,18 +71,30 @@ def read_query(options: Namespace, reference: AnnData | MuData | None) -> AnnDat
         return pp.count_fragments(options.query, reference, mod=options.mod, **given)
 
 
-def require_for_fragments(options: Namespace, *, has_reference: bool) -> None:
-    """End with a usage error where fragments lack a reference, or other files have options of fragments."""
-    from .. import pp
+def require_query(options: Namespace, *, has_reference: bool) -> tuple[str, ...]:
+    """Raise unless the query can be read, before any work; return what the name of a file made from it may end in.
 
-    if is_fragments(options.query):
+    Ends with a usage error where fragments lack a reference, other files are several, or have options of fragments.
+    """
+    from .. import pp
+    from .._files import naming
+
+    files = several(options.query)
+    others = [path for path in files if not is_fragments(path)]
+    if not others:
         if not has_reference:
             options.usage_error("fragments are counted in the reference's peaks: --reference is required")
-        return
+        values(options, pp.count_fragments, but=OF_FRAGMENTS)
+        with naming("--query"):
+            pp.require_fragments(options.query)
+        return FORMATS["AnnData"]
+    if len(files) > 1:
+        options.usage_error(f"several files of --query have to be fragments, and {str(others[0])!r} is none")
     given = [p.name for p in parameters(pp.count_fragments, OF_FRAGMENTS) if getattr(options, p.name) != p.default]
     if given:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         options.usage_error(f"{named}: of fragments alone, and {str(options.query)!r} holds none")
+    return require_data(options.query, "--query")
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ._command import DATA, Command, add_talk, path
 from ._data import connected, read_data, require_data
-from ._map import CLIENT
 from ._options import add_parameters, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data
@@ -14,6 +13,12 @@ from ._results import print_json, say, write_data
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+TEXTS = {
+    "encoder": "whose embeddings to make; `scllmda encoders` lists them",
+    "genome": "FASTA of the peaks' genome build; else .var['sequence'] is read",
+    "key_added": "slot of .varm to write, X_ and the encoder's name by default",
+}
+"""What to say of parameters whose docstrings speak of Python."""
 OBJECTS = {"adata"}
 """Parameter of :func:`scllmda.tl.embed_peaks` that is a file here."""
 
@@ -27,8 +32,7 @@ def add_options(parser: ArgumentParser) -> None:
     files.add_argument(
         "--output", type=path, required=True, metavar="PATH", help="the same with the vectors; may be the input's path"
     )
-    texts = {"client": CLIENT, "genome": "FASTA of the peaks' genome build; else .var['sequence'] is read"}
-    add_parameters(parser.add_argument_group("encoding"), tl.embed_peaks, but=OBJECTS, texts=texts)
+    add_parameters(parser.add_argument_group("encoding"), tl.embed_peaks, but=OBJECTS, texts=TEXTS)
     add_talk(parser)
 
 
@@ -44,11 +48,11 @@ def run(options: Namespace) -> None:
     if options.cache_dir is not None:
         with naming("--cache-dir"):
             require_folder(options.cache_dir)
+    given = values(options, tl.embed_peaks, but=OBJECTS)
     encoder = encoders.get(options.encoder, device=options.device)
     data = read_data(options.input, "--input", options.mod)
     with connected(options.client) as client:
-        given = {**values(options, tl.embed_peaks, but=OBJECTS), "client": client}
-        tl.embed_peaks(data, **given)
+        tl.embed_peaks(data, **{**given, "client": client})
     key = options.key_added or f"X_{encoder.name}"
     vectors = read(data, mod=options.mod).varm[key]
     n_peaks, n_dims = vectors.shape

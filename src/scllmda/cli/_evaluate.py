@@ -12,7 +12,7 @@ from ._results import as_table, print_json, say
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-OBJECTS = {"truth", "predicted", "proba"}
+OBJECTS = {"truth", "predicted", "proba", "sets"}
 """Parameters of :func:`scllmda.metrics.annotation_report` that are columns here."""
 
 
@@ -33,17 +33,19 @@ def run(options: Namespace) -> None:
     """Compare the labels."""
     from .. import get, metrics
     from .._anndata import obs_column, read
+    from .._keys import AnnotationKeys
     from ..get import query_cells
 
     require_data(options.input, "--input")
     data = read_data(options.input, "--input", options.mod)
     adata = read(data, mod=options.mod)
-    truth = obs_column(data, adata, options.truth, parameter="--truth", what="input")
-    table = get.annotation(adata, options.key, proba=True)
+    truth = obs_column(data, adata, options.truth, parameter="truth", what="input")
+    table = get.annotation(adata, options.key)
     query = query_cells(data, adata, options.key)
-    predicted, proba = table["raw" if options.raw else "label"], table.iloc[:, 4:]
+    predicted, keys = table["raw" if options.raw else "label"], AnnotationKeys(options.key)
+    proba, sets = adata.obsm[keys.proba][query], adata.obsm[keys.members][query] if "set" in table else None
     given = values(options, metrics.annotation_report, but=OBJECTS)
-    found = metrics.annotation_report(truth[query], predicted[query], proba[query], **given)
+    found = metrics.annotation_report(truth[query], predicted[query], proba, sets=sets, **given)
     rows = [[name, f"{value:,.0f}" if name == "n_cells" else f"{value:.3f}"] for name, value in found.items()]
     say(options, as_table(rows))
     print_json(options, "evaluate", found)

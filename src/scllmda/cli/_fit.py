@@ -40,18 +40,21 @@ def run(options: Namespace) -> None:
     from .. import get, tl
 
     require_data(options.reference, "--reference")
-    require_written(options, "output", suffixes=FORMATS["AnnData"], apart={"the reference": options.reference})
+    require_written(options, "output", suffixes=FORMATS["AnnData"], apart={options.reference: "the reference"})
     require_read(options)
+    given = values(options, tl.cell_embeddings, but=OBJECTS)
     mod, key = options.mod, options.key_added
     reference = read_data(options.reference, "--reference", mod)
     if options.encoder is not None or options.genome is not None:
         encoder = options.encoder or "kmer"
         tl.embed_peaks(reference, encoder, genome=options.genome, device=options.device, mod=mod)
-    tl.cell_embeddings(reference, **values(options, tl.cell_embeddings, but=OBJECTS))
+    tl.cell_embeddings(reference, **given)
     portable = get.portable_reference(reference, use_rep=key, mod=mod)
     k = portable.obsm[key].shape[1]
     write_data(options, portable, options.output)
     say(options, f"{portable.n_obs:,} cells × {portable.n_vars:,} peaks, fitted in {k} dimensions, without counts")
+    if list(portable.obs):
+        say(options, f"columns that are passed on with the cells: {', '.join(map(str, portable.obs))}")
     found = {"n_cells": portable.n_obs, "n_peaks": portable.n_vars, "n_dims": k}
     print_json(options, "fit", {**found, "files": {"output": str(options.output)}})
 

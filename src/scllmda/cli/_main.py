@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from ._advice import for_command_line
 from ._parser import make_parser
 from ._signals import Signalled, signals_raise
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit status: 0, 1 after an error, 128 and its number after a signal. A wrong call ends with 2, as argparse does.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    options = None
     try:
         with signals_raise():
             options = make_parser(arguments[:1]).parse_args(arguments)
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except (ImportError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
-        return _end(f"error: {' '.join(text.split()) or type(error).__name__}", 1)
+        text = for_command_line(" ".join(text.split()), vars(options) if options else ())
+        return _end(f"error: {text or type(error).__name__}", 1)
 
 
 def _set_verbosity(options: Namespace) -> None:

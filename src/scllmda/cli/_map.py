@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._command import FRAGMENTS, Command, add_talk, path
-from ._data import (
-    OF_FRAGMENTS,
-    connected,
-    read_data,
-    read_query,
-    require_data,
-    require_for_fragments,
-)
+from ._command import Command, add_talk, path
+from ._data import OF_FRAGMENTS, add_query, connected, read_data, read_query, require_data, require_query
 from ._options import add_parameters, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data
@@ -22,7 +15,7 @@ if TYPE_CHECKING:
 
 OBJECTS = {"query", "reference"}
 """Parameters of :func:`scllmda.tl.map_cells` that are files here."""
-CLIENT = "address of a Dask scheduler whose workers take part, such as tcp://localhost:8786"
+USE_VARM = "key of the query's .varm with peak embeddings; by default that of the reference, if the query has it"
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -30,14 +23,14 @@ def add_options(parser: ArgumentParser) -> None:
     from .. import pp, tl
 
     files = parser.add_argument_group("files")
-    files.add_argument("--query", type=path, required=True, metavar="PATH", help=f"cells to map: {FRAGMENTS}")
+    add_query(files, "cells to map")
     files.add_argument(
         "--reference", type=path, required=True, metavar="PATH", help="fitted reference, such as `fit` writes"
     )
     files.add_argument(
         "--output", type=path, required=True, metavar="PATH", help="the query with its vectors; may be the query's path"
     )
-    add_parameters(parser.add_argument_group("mapping"), tl.map_cells, but=OBJECTS, texts={"client": CLIENT})
+    add_parameters(parser.add_argument_group("mapping"), tl.map_cells, but=OBJECTS, texts={"use_varm": USE_VARM})
     of_fragments = parser.add_argument_group("if the query is fragments")
     add_parameters(of_fragments, pp.count_fragments, but=OF_FRAGMENTS)
     add_talk(parser)
@@ -48,16 +41,15 @@ def run(options: Namespace) -> None:
     from .. import tl
     from .._anndata import read
 
-    require_for_fragments(options, has_reference=True)
-    formats = require_data(options.query, "--query", or_fragments=True)
+    formats = require_query(options, has_reference=True)
     require_data(options.reference, "--reference")
-    require_written(options, "output", suffixes=formats, apart={"the reference": options.reference})
+    require_written(options, "output", suffixes=formats, apart={options.reference: "the reference"})
     require_read(options)
+    given = values(options, tl.map_cells, but=OBJECTS)
     reference = read_data(options.reference, "--reference", options.mod)
     query = read_query(options, reference)
     with connected(options.client) as client:
-        given = {**values(options, tl.map_cells, but=OBJECTS), "client": client}
-        tl.map_cells(query, reference, **given)
+        tl.map_cells(query, reference, **{**given, "client": client})
     adata = read(query, mod=options.mod)
     n_dims, coverage = adata.obsm[options.key_added].shape[1], dict(adata.uns[options.key_added]["coverage"])
     write_data(options, query, options.output)

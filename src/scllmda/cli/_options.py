@@ -16,6 +16,15 @@ NOT_OPTIONS = {"copy", "show", "return_fig"}
 """Parameters for those who hold an object: a command writes a new file."""
 ALSO_CALLED = {"rng": ["--seed"]}
 """Other names of options, by parameter."""
+SAID = {
+    "client": "address of a Dask scheduler whose workers take part, such as tcp://localhost:8786",
+    "rng": "seed; the same gives the same bytes",
+    "barcodes": "cells, a barcode per line, or a table of Cell Ranger with the called cells (singlecell.csv, "
+    "per_barcode_metrics.csv); barcode-sample where there are several files. Without: all with --min-fragments",
+    "min_fragments": "smallest number of fragments of a cell, counted on the contigs of the peaks (default: 100, or 0 "
+    "with --barcodes)",
+}
+"""What to say of parameters, whatever the function, whose docstrings speak of Python."""
 IS_PATH = {"genome"}
 """Parameters that take a path, and objects that are no path."""
 
@@ -40,7 +49,7 @@ def add_parameters(
     texts
         What to say of parameters instead.
     """
-    said = {**documented(function), **(texts or {})}
+    said = {**documented(function), **SAID, **(texts or {})}
     for parameter in parameters(function, but):
         option = f"--{parameter.name.replace('_', '-')}"
         settings = _settings(parameter)
@@ -64,19 +73,33 @@ def parameters(function: Callable[..., Any], but: Collection[str]) -> list[inspe
 
 
 def values(options: Namespace, function: Callable[..., Any], *, but: Collection[str]) -> dict[str, Any]:
-    """Return what was given for the parameters of a function, to call it with."""
-    return {parameter.name: getattr(options, parameter.name) for parameter in parameters(function, but)}
+    """Return what was given for the parameters of a function, to call it with; raise where it would refuse a value."""
+    from .._checks import check
+
+    found = parameters(function, but)
+    given = {parameter.name: getattr(options, parameter.name) for parameter in found}
+    check(given, {parameter.name: str(parameter.annotation) for parameter in found})
+    return given
+
+
+def several(given: Any) -> list[Any]:
+    """Return what an option of one value or several holds, as a list: empty where it was not given."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def documented(function: Callable[..., Any]) -> dict[str, str]:
     """Return the first sentence that a numpy docstring says of each parameter, as plain text."""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", inspect.getdoc(function) or "", re.S | re.M)
     parts = re.split(r"^(\w+)\n", section[1] if section else "", flags=re.M)
-    return {name: _first_sentence(text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    names = parts[1::2]
+    return {name: _first_sentence(text, names) for name, text in zip(names, parts[2::2], strict=True)}
 
 
-def _first_sentence(text: str) -> str:
-    """Return it as the help of an option: plain text, without the capital and the period."""
+def _first_sentence(text: str, names: Collection[str]) -> str:
+    """Return it as the help of an option: plain text, without the capital and the period; parameters are options."""
+    text = re.sub(r"``(\w+)``", lambda m: f"--{m[1].replace('_', '-')}" if m[1] in names else m[1], text)
     plain = re.sub(r":\w+:`~?([^`]*)`", r"\1", " ".join(text.split())).replace("`", "")
     sentence = (
         re.split(r"(?<=\.)\s+(?=[A-Z\"])", plain, maxsplit=1)[0].removesuffix(".").replace("if None", "by default")
@@ -143,7 +166,7 @@ class Constants(Action):
 
 
 class OneOrSeveral(Action):
-    """One text as it is, several as a list."""
+    """One value as it is, several as a list."""
 
     def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: Any = None) -> None:
         """Keep them."""

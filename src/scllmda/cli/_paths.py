@@ -31,7 +31,7 @@ def require_read(options: Namespace) -> None:
 
 
 def require_written(
-    options: Namespace, *names: str, suffixes: tuple[str, ...] = (), apart: Mapping[str, Path | None]
+    options: Namespace, *names: str, suffixes: tuple[str, ...] = (), apart: Mapping[Path | None, str]
 ) -> None:
     """Raise if an output cannot be written, or would replace what is read or another output.
 
@@ -44,7 +44,7 @@ def require_written(
     suffixes
         What ``--output`` may end in.
     apart
-        Files that may not be written to, by what they are.
+        What files are that may not be written to.
     """
     from .._files import naming, require_apart, require_output
 
@@ -60,7 +60,7 @@ def require_written(
                 msg = f"{str(given)!r} should end in {ends}, the format of what it is to hold. Rename it."
                 raise ValueError(msg)
             require_output(given, given.suffix)
-            for what, other in others.items():
+            for other, what in others.items():
                 if other is not None:
                     require_apart(given, other, what)
-        others[f"the {name}"] = given
+        others[given] = f"the {name}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._builds import build_of_lengths
 from ._intervals import Intervals
 from ._overlap import line_up, points_inside
 
@@ -49,6 +50,9 @@ class Chains:
         1 where the bases that follow go to higher positions, -1 where to lower ones (reverse strand), shape (n,).
     score
         Score of the chain that each block is of, shape (n,).
+    builds
+        UCSC's names of the build that is lifted from and of the other one, by the lengths of their chromosomes 1; None
+        for one that is not among the known ones.
     """
 
     source: Intervals
@@ -56,6 +60,7 @@ class Chains:
     first: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
     score: npt.NDArray[np.float64]
+    builds: tuple[str | None, str | None] = (None, None)
 
 
 def read_chains(path: str | PathLike[str]) -> Chains:
@@ -98,30 +103,37 @@ def read_chains(path: str | PathLike[str]) -> Chains:
         )
         raise ValueError(msg)
     try:
-        contig, start, end, to, first, step, score = zip(*map(_blocks, chains), strict=True)
+        contig, length, start, end, to, other_length, first, step, score = zip(*map(_blocks, chains), strict=True)
         n_blocks = [len(starts) for starts in start]
         source = Intervals(np.repeat(contig, n_blocks), np.concatenate(start), np.concatenate(end))
     except ValueError as error:
         msg = f"{str(path)!r} holds a broken chain. {error} Download the file again."
         raise ValueError(msg) from error
     return Chains(
-        source, np.repeat(to, n_blocks), np.concatenate(first), np.repeat(step, n_blocks), np.repeat(score, n_blocks)
+        source,
+        np.repeat(to, n_blocks),
+        np.concatenate(first),
+        np.repeat(step, n_blocks),
+        np.repeat(score, n_blocks),
+        (
+            build_of_lengths(dict(zip(contig, length, strict=True))),
+            build_of_lengths(dict(zip(to, other_length, strict=True))),
+        ),
     )
 
 
 def _blocks(
     chain: bytes,
-) -> tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64], str, npt.NDArray[np.int64], int, float]:
-    """Return the blocks of a chain: contig, starts, ends; contig, first bases and step in the other build; score."""
+) -> tuple[str, int, npt.NDArray[np.int64], npt.NDArray[np.int64], str, int, npt.NDArray[np.int64], int, float]:
+    """Return a chain's contig and its length, starts and ends; those of the other build, first bases, step; score."""
     header, _, body = chain.partition(b"\n")
     fields = header.decode().split()
     name = f"'chain {' '.join(fields)}'"
     if len(fields) < _N_HEADER_FIELDS:
         msg = f"Found {name}; expected at least {_N_HEADER_FIELDS} values after 'chain'."
         raise ValueError(msg)
-    score, source, _, source_strand, start, stop, target, target_size, strand, target_start, target_stop = fields[
-        :_N_HEADER_FIELDS
-    ]
+    score, source, source_size, source_strand, start, stop, *other = fields[:_N_HEADER_FIELDS]
+    target, target_size, strand, target_start, target_stop = other
     if source_strand != "+" or strand not in {"+", "-"}:
         msg = f"Found the strands {source_strand!r} and {strand!r} in {name}; expected '+' and '+' or '-'."
         raise ValueError(msg)
@@ -140,7 +152,8 @@ def _blocks(
     if strand == "-":
         # Positions count from the end of the contig.
         first = int(target_size) - 1 - first
-    return source, starts, starts + size, target, first, 1 if strand == "+" else -1, float(score)
+    forward = 1 if strand == "+" else -1
+    return source, int(source_size), starts, starts + size, target, int(target_size), first, forward, float(score)
 
 
 def lift_over(intervals: Intervals, chains: Chains) -> tuple[Intervals, npt.NDArray[np.intp]]:

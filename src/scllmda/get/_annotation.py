@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from .._anndata import read
@@ -35,7 +36,8 @@ def annotation(
     Returns
     -------
     A row per cell: ``label`` (after rejection), ``raw`` (before), ``score``, ``novelty``; ``ontology_term_id`` if
-    ids were carried over (``ontology_key=``); then the classes if ``proba``.
+    ids were carried over (``ontology_key=``); ``set`` (the types of the prediction set as text, the likeliest first, as
+    "B | Pre.B") and ``set_label`` if there are sets (``set_coverage=``); then the classes if ``proba``.
 
     Raises
     ------
@@ -64,7 +66,17 @@ def annotation(
     if "ontology" in atac.uns[keys.uns]:
         columns["ontology_term_id"] = keys.ontology
     table = pd.DataFrame({name: atac.obs[slot] for name, slot in columns.items()})
+    if "sets" in atac.uns[keys.uns]:
+        table["set"], table["set_label"] = _as_text(atac, keys), atac.obs[keys.set_label]
     if not proba:
         return table
     # Not joined: a class may be named like a column.
     return pd.concat([table, atac.obsm[keys.proba].set_axis(list(atac.uns[keys.uns]["classes"]), axis=1)], axis=1)
+
+
+def _as_text(adata: AnnData, keys: AnnotationKeys) -> list[str]:
+    """Return the prediction set of each cell, the likeliest type first."""
+    classes = np.asarray(adata.uns[keys.uns]["classes"])
+    members, proba = (adata.obsm[slot].to_numpy() for slot in (keys.members, keys.proba))
+    order = np.argsort(-proba, axis=1, kind="stable")
+    return [" | ".join(classes[likely[of_cell[likely]]]) for of_cell, likely in zip(members, order, strict=True)]

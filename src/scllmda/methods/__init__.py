@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._cells import Cells
 from ._contributions import Contributions, contributions
-from ._decide import finest_label, majority_label
+from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._linear_model import LinearModel
 from ._members import log_folds
@@ -30,11 +30,12 @@ from ._reject import make_novelty_recipe
 from ._ridge import RidgeRecipe
 from ._robust import RobustRecipe, robust
 from ._run import Annotation, represent, run
-from ._task import Represented, Result, SideCounts, Source, Task
+from ._task import Alike, Represented, Result, SideCounts, Source, Task
 
 __all__ = [
     "EXPRESSION_METHODS",
     "METHODS",
+    "Alike",
     "Annotation",
     "Cells",
     "Contributions",
@@ -52,6 +53,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "common_label",
     "contributions",
     "embedding_models",
     "expression_method",

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._keys import UNASSIGNED
+
 
 def finest_label(
     proba: NDArray[np.floating], levels: NDArray[np.object_], min_probability: float
@@ -35,6 +37,29 @@ def finest_label(
             sure &= summed[cells, best] >= min_probability
         label[sure] = parts[best[sure]]
         proba = np.where(part == best[:, None], proba, 0)
+    return label
+
+
+def common_label(members: NDArray[np.bool_], levels: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return the finest label that holds all classes of each cell's set, "Unassigned" where no label or no class does.
+
+    Parameters
+    ----------
+    members
+        (n_cells, n_classes) whether a class is in a cell's set.
+    levels
+        (n_levels, n_classes) names from coarse to fine.
+
+    Returns
+    -------
+    (n_cells,) names.
+    """
+    label = np.full(len(members), UNASSIGNED, dtype=object)
+    for names in levels:
+        parts, part = np.unique(names.astype(str), return_inverse=True)
+        touched = members @ np.eye(len(parts), dtype=np.intp)[part] > 0
+        alone = touched.sum(axis=1) == 1
+        label[alone] = parts[touched[alone].argmax(axis=1)]
     return label
 
 

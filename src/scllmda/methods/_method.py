@@ -35,6 +35,8 @@ class Method:
     """From a task and the recipe to cells in a space of the method's own."""
     of_space: frozenset[str] = frozenset()
     """Constants of the recipe that ``represent`` alone reads."""
+    holds_out: bool = False
+    """Whether its results have ``alike``, without which there are no prediction sets."""
     without_sequence: Mapping[str, Any] = field(default_factory=dict)
     """Constants to replace where there is no DNA under the peaks to read."""
     pretrain: Callable[..., list[float]] | None = None

@@ -18,7 +18,7 @@ from ._method import Method
 from ._mixture import fit_mixture, mix
 from ._one_type import go_together
 from ._principal_axes import principal_axes
-from ._task import Result, Task
+from ._task import Alike, Result, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -94,7 +94,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     parts, share = _held_out(task, known, axes, recipe), _share_of_neighbors(task)
     classifiers = _classifiers(recipe, share, with_evidence=known.evidence is not None)
     tried = _try(classifiers, parts, labels, n_classes)
-    weights, temperature, held_out = _calibrate(classifiers, tried, known, labels, n_classes, share, recipe)
+    weights, temperature, held_out, alike = _calibrate(classifiers, tried, known, labels, n_classes, share, recipe)
 
     # log p = Σ_m weight_m log p_m + const, over the classifiers m that take part.
     members = {name: classifiers[name](known, labels, n_classes) for name in weights}
@@ -105,6 +105,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     # p ← restart p + (1 − restart) × that of neighbors, until it no longer changes; then p^(1/temperature).
     smoothed = _smooth(mix(logs, weights), new.graph, _votes(known, labels, new, task), share, recipe.restart)
     proba = scale(smoothed, temperature)
+    of_sets = Alike(alike[0], scale(alike[1], temperature), proba)
     factor: Float = np.ones(n_classes)
     if share == 1:
         expected = np.bincount(labels, minlength=n_classes) / len(labels)
@@ -124,7 +125,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     aligned = task.in_order(where(known), where(new))
     history = {"temperature": temperature, "weights": weights}
     model = LinearModel(axes, members, weights, pooled.links(members.values()), is_one_type, temperature, factor)
-    return Result(proba, aligned, history, as_query, scale(held_out, temperature), model)
+    return Result(proba, aligned, history, as_query, scale(held_out, temperature), of_sets, model)
 
 
 def _try(
@@ -151,12 +152,14 @@ def _calibrate(
     n_classes: int,
     share: float,
     recipe: RobustRecipe,
-) -> tuple[dict[str, float], float, Float]:
+) -> tuple[dict[str, float], float, Float, tuple[NDArray[np.intp], Float]]:
     """Return the mixture's weights, its temperature, and the reference's smoothed probabilities by its other cells.
 
-    A single part, a reference that cannot be divided, calibrates nothing.
+    Last are the positions of those cells that the whole mixture was tried on, and their probabilities by it. A single
+    part, a reference that cannot be divided, calibrates nothing.
     """
     weights, temperature = {"alone": 1.0}, 1.0
+    alike = np.zeros(0, dtype=np.intp), np.zeros((0, n_classes))
     by_all = [(part, found) for part, found in tried if len(found) == len(classifiers)]
     if by_all:
         truth = np.concatenate([labels[part.new] for part, _ in by_all])
@@ -164,15 +167,16 @@ def _calibrate(
         # A small query has few neighbors to pool, and little of its own in the space: counts are read all the sooner.
         weights = fit_mixture(posteriors, truth, worth=recipe.worth * share)
         smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in by_all]
-        temperature = fit_temperature(np.concatenate(smoothed), truth)
+        alike = np.concatenate([part.new for part, _ in by_all]), np.concatenate(smoothed)
+        temperature = fit_temperature(alike[1], truth)
     held_out = _by_others(tried, len(labels), n_classes)
     if tried and share == 1 and len(weights) == 1:
         # All parts tell of cells read alone, and their neighbors are as near as among all cells of the reference.
         held_out = personalized_propagation(symmetrize(known.graph), held_out, restart=recipe.restart)
-        return weights, fit_temperature(held_out, labels), held_out
+        return weights, fit_temperature(held_out, labels), held_out, (np.arange(len(labels)), held_out)
     for part, _ in tried:
         held_out[part.new] = part.smooth(held_out[part.new], recipe.restart)
-    return weights, temperature, held_out
+    return weights, temperature, held_out, alike
 
 
 def _is_one_type(task: Task, tried: list[tuple[_Part, dict[str, Float]]], proba: Float) -> bool:
@@ -327,5 +331,6 @@ ROBUST = Method(
     RobustRecipe,
     "Our default: logistic regressions, smoothed over the graph, calibrated",
     "scllmda",
+    holds_out=True,
     has_evidence=True,
 )

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..calibration import NoveltyRecipe, scale
+from ..calibration import NoveltyRecipe, Sets, least_probabilities, prediction_sets, scale
 from ._both_sides import require_both
 from ._cells import Cells
 from ._linear_model import LinearModel
@@ -46,6 +46,8 @@ class Annotation:
     shift: float | None
     """How many times as far from the reference's cells the query's are as those from one another; None where too few
     cells tell, and nothing was rejected."""
+    sets: Sets | None = None
+    """Reference cells have their own class alone, cells without any open peak none; None where none were asked for."""
     model: LinearModel | None = None
     """What the probabilities were made with, where that is linear in the counts."""
 
@@ -61,6 +63,7 @@ def run(
     novelty_recipe: NoveltyRecipe | None = None,
     n_neighbors: int = 15,
     max_false_rejection: float | None = 0.01,
+    set_coverage: float | None = None,
     batch: Codes | None = None,
     device: str = "cpu",
 ) -> Annotation:
@@ -84,6 +87,8 @@ def run(
         Of the kNN graphs.
     max_false_rejection
         Share of the reference's own cells that are as novel as what is rejected; None rejects none.
+    set_coverage
+        Share of the cells of each class whose prediction set is to have it; None makes no sets.
     batch
         (n_cells,) codes; read for reference cells only.
     device
@@ -115,7 +120,7 @@ def run(
     if result.held_out is not None and rejection.shift is not None:
         # p^(1/s): calibrated on the reference's own cells, it is less sure of cells that lie s times as far from them.
         shift = min(rejection.shift, novelty_recipe.large_shift)
-        result = replace(result, proba=scale(result.proba, shift))
+        result = _less_sure(result, shift)
         model = None if model is None else replace(model, shift=shift)
 
     # Back to all cells: those of the reference are certain of their labels, those without an open peak of nothing.
@@ -142,8 +147,26 @@ def run(
         {**of_space, **result.history, **rejection.history},
         held_out,
         rejection.shift,
+        None if set_coverage is None else _sets(task, result, labels, set_coverage),
         model,
     )
+
+
+def _less_sure(result: Result, temperature: float) -> Result:
+    """Return a result whose query cells are less sure of their classes."""
+    alike = None if result.alike is None else replace(result.alike, query=scale(result.alike.query, temperature))
+    return replace(result, proba=scale(result.proba, temperature), alike=alike)
+
+
+def _sets(task: Task, result: Result, labels: Codes, coverage: float) -> Sets:
+    """Return prediction sets of all cells, whose classes are ``labels`` and which are those of the task or more."""
+    if (alike := result.alike) is None:
+        msg = "The method says that it holds out reference cells, and returned no probabilities of them (alike)."
+        raise TypeError(msg)
+    least = least_probabilities(alike.held_out, task.labels[~task.query][alike.cells], alike.query, coverage)
+    members = labels[:, None] == np.arange(task.n_classes)
+    members[task.at[task.query]] = prediction_sets(alike.query, least)
+    return Sets(members, least)
 
 
 def represent(
@@ -203,8 +226,9 @@ def _in_aligned(task: Task, result: Result) -> tuple[Task, Result]:
     of_reference, of_query = space.have_counts[~task.query], space.have_counts[task.query]
     as_query = None if result.as_query is None else result.as_query[of_reference]
     held_out = None if result.held_out is None else result.held_out[of_reference]
-    kept = replace(result, proba=result.proba[of_query], aligned=within.X, as_query=as_query, held_out=held_out)
-    return within, kept
+    alike = None if result.alike is None else result.alike.of(of_reference, of_query)
+    kept = replace(result, proba=result.proba[of_query], aligned=within.X)
+    return within, replace(kept, as_query=as_query, held_out=held_out, alike=alike)
 
 
 def _require_both(everyone: Task, task: Task) -> None:

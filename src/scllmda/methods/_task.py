@@ -211,6 +211,23 @@ class Represented:
 
 
 @dataclass(frozen=True)
+class Alike:
+    """Reference cells that were held out, and query cells, labeled in exactly the same way."""
+
+    cells: NDArray[np.intp]
+    """(n_held_out,) positions among the reference's cells."""
+    held_out: Float
+    """(n_held_out, n_classes) probabilities."""
+    query: Float
+    """(n_query, n_classes) probabilities: those of the result, but for what was done to them afterwards."""
+
+    def of(self, of_reference: NDArray[np.bool_], of_query: NDArray[np.bool_]) -> Alike:
+        """Return those of its cells that are among some of the reference's and of the query's."""
+        kept, position = of_reference[self.cells], np.cumsum(of_reference) - 1
+        return Alike(position[self.cells[kept]], self.held_out[kept], self.query[of_query])
+
+
+@dataclass(frozen=True)
 class Result:
     """What an annotator returns."""
 
@@ -225,6 +242,8 @@ class Result:
     """(n_reference, k) the reference cells in it as if they had the query's depths; None where that is no matter."""
     held_out: Float | None = None
     """(n_reference, n_classes) probabilities of reference cells by the others."""
+    alike: Alike | None = None
+    """Held-out cells for prediction sets; None where the method holds out none."""
     model: LinearModel | None = None
     """What the probabilities were made with, where that is linear in the counts; its links are among query cells."""
 

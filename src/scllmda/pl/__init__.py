@@ -10,6 +10,7 @@ from ._class_proportions import class_proportions
 from ._confusion import confusion
 from ._evidence import evidence
 from ._label_flow import label_flow
+from ._marker_peaks import marker_peaks
 from ._novelty import novelty
 from ._reliability import reliability
 from ._report import report
@@ -21,6 +22,7 @@ __all__ = [
     "confusion",
     "evidence",
     "label_flow",
+    "marker_peaks",
     "novelty",
     "reliability",
     "report",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.sparse import SparseEfficiencyWarning
 
 from .. import _logging as logg
 from .._keys import AnnotationKeys
@@ -88,7 +90,9 @@ def basis_of(adata: AnnData, basis: str, what: str = "data") -> NDArray[np.float
 def _umap(X: NDArray[np.float32]) -> NDArray[np.float32]:
     cells = AnnData(X, obs=pd.DataFrame(index=np.arange(len(X)).astype(str)))
     # Beyond some thousand cells scanpy would take pynndescent, whose release 0.7 it cannot read (scanpy 1.11).
-    with scanpy_by_default() as sc:
+    with scanpy_by_default() as sc, warnings.catch_warnings():
+        # scanpy fills the diagonal of its matrix of distances, which is no matter of the user's.
+        warnings.simplefilter("ignore", SparseEfficiencyWarning)
         sc.pp.neighbors(cells, use_rep="X", transformer="sklearn", random_state=0)
         sc.tl.umap(cells, random_state=0, key_added="joint")
     return np.asarray(cells.obsm["joint"], dtype=np.float32)

@@ -62,6 +62,28 @@ def below(ax: Axes, entries: Sequence[Line2D], *, has_label: bool = False) -> Le
     )
 
 
+def sizes(ax: Axes, diameters: Mapping[str, float], title: str) -> Legend:
+    """Put a legend of the sizes of dots, in points, below axes that hold a scale."""
+    from matplotlib.lines import Line2D
+
+    entries = [
+        Line2D([], [], linestyle="none", marker="o", markersize=size, markeredgewidth=0, color="#808080", label=name)
+        for name, size in diameters.items()
+    ]
+    # In sizes of the letters; large dots do not make room for themselves.
+    largest = max(diameters.values()) / points("small")
+    room = {"handlelength": max(1, largest), "handletextpad": 0.5, "labelspacing": max(0.35, 1.1 * largest - 1)}
+    return ax.legend(
+        handles=entries,
+        loc="upper left",
+        bbox_to_anchor=(0, -0.08),
+        title=title,
+        title_fontsize="small",
+        alignment="left",
+        **_LOOK | room,
+    )
+
+
 def around(figure: Figure, entries: Sequence[Line2D], spare: Axes | None) -> None:
     """Put a legend into spare axes of a figure if it fits, else to the right of all panels of a wider figure."""
     width, height = figure.get_size_inches()

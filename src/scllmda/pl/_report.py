@@ -46,6 +46,7 @@ _COVERAGE = {
     "mode": "how peaks that overlap the same one are counted",
     "sequence": "where sequence came from",
     "sequence_side": "whose sequence was read",
+    "sequence_unused": "whose sequence was not used, and why",
     "sequence_r2": "share of the loadings that sequence predicts on held-out peaks",
 }
 """In words."""
@@ -248,12 +249,29 @@ def _peaks(numbers: ReportNumbers) -> Iterator[str]:
         yield _html.paragraph(f"Reference and query are one object with {int(coverage['n_peaks']):,} peaks.")
     else:
         yield _html.paragraph("Cells were embedded before they were labeled; which peaks they share is not noted here.")
+    yield from map(_html.paragraph, _dna(coverage))
     order = [*(name for name in _COVERAGE if name in coverage), *sorted(set(coverage) - set(_COVERAGE))]
     rows = [[_COVERAGE.get(name, name), _text(value)] for name, value in _flat({n: coverage[n] for n in order})]
     if rows:
         yield _html.table(
             "peaks-table", "Peaks, as .uns[key]['coverage'] has them.", ["what", "value"], rows, kind="words"
         )
+
+
+def _dna(coverage: Mapping[str, Any]) -> Iterator[str]:
+    """Yield sentences on the DNA that was used, and on DNA that was not; none for cells that were embedded before."""
+    unused = coverage.get("sequence_unused")
+    if "sequence" not in coverage:
+        return
+    if coverage["sequence"] != "none":
+        side = coverage.get("sequence_side", "both") if "n_query" in coverage else "object"
+        whose = "the peaks of both" if side == "both" else f"the {side}'s peaks"
+        yield f"The DNA under {whose} was used, from {coverage['sequence']}."
+    elif unused is None:
+        yield "No DNA was used: there were no sequences."
+    if unused is not None:
+        whose, _, why = str(unused).partition(": ")
+        yield f"Sequences that were not used: those of the {whose}, because {why}."
 
 
 def _rejected(numbers: ReportNumbers) -> Iterator[str]:

@@ -7,6 +7,7 @@ No model and no algorithm of its own.
 from __future__ import annotations
 
 from ._count_fragments import count_fragments
+from ._fragment_files import require_fragments as require_fragments
 from ._match_peaks import match_peaks
 from ._peak_islands import peak_islands
 from ._peak_sequences import peak_sequences

@@ -14,19 +14,20 @@ import numpy as np
 import scipy.sparse as sp
 from anndata import ImplicitModificationWarning
 
-from .._files import damage_named, require_file
-from ..genomics import bare_contig, known_build
+from .._files import damage_named, require_file, require_unpacked
+from ..genomics import Intervals, bare_contig, known_build
+from ._samples import files_by_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-    from ..genomics import Intervals
-
 _GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_CONTIG = 2**31 - 1
 """Base pairs that SnapATAC2 is told each contig has: more than any has, since it stops at a fragment after the end."""
+_SHIFTS = (-50_000, -10_000, 10_000, 50_000)
+"""Base pairs by which peaks are shifted to count what chance gives: away from each, and in the same region."""
 _FORMAT = "contig, start, end and barcode in columns separated by tabs, plain or gzipped"
 
 
@@ -55,6 +56,8 @@ class FragmentCounts:
     """(n,): fragments on contigs of the peaks."""
     frip: npt.NDArray[np.float64]
     """(n,): share of these fragments that overlap a peak."""
+    by_chance: npt.NDArray[np.float64]
+    """(n,): share of these fragments that overlap a peak once the peaks are shifted."""
     n_left_out: int
     """Number of other barcodes, with fewer fragments."""
     most_fragments: int
@@ -76,7 +79,8 @@ def require_snapatac2() -> Any:
 
 def look_at(path: Path) -> Fragments:
     """Return what the first lines of a file tell; raise, before any work, if they hold no fragment."""
-    require_file(path, "a file of fragments=")
+    require_file(path, "a file of fragments")
+    require_unpacked(path, "fragments that are plain or packed by gzip or bgzip", but={"gzip"})
     with path.open("rb") as file:
         is_gzipped = file.read(2) == _GZIP_MAGIC
     build = None
@@ -93,11 +97,17 @@ def look_at(path: Path) -> Fragments:
     if len(fields) < 4 or not all(field.isascii() and field.isdigit() for field in fields[1:3]):
         found = f"its first line is {text[:80]!r}" if text else "it is empty"
         msg = (
-            f"{str(path)!r} is no file of fragments= ({found}); "
+            f"{str(path)!r} is no file of fragments ({found}); "
             f"expected {_FORMAT}. A line with names of columns has to begin with '#', or to be removed."
         )
         raise ValueError(msg)
     return Fragments(path, fields[0], fields[3], build)
+
+
+def require_fragments(fragments: Any) -> dict[str, Fragments]:
+    """Raise, before any work, unless SnapATAC2 is there and every file holds fragments; return the files by sample."""
+    require_snapatac2()
+    return {sample: look_at(path) for sample, path in files_by_sample(fragments).items()}
 
 
 def can_be_counted(peaks: Intervals) -> npt.NDArray[np.bool_]:
@@ -149,20 +159,27 @@ def count(
             kept = np.flatnonzero(n_fragments >= max(min_fragments, 1))
             if not len(kept):
                 X = sp.csr_matrix((0, len(peaks)), dtype=np.float32)
-                return FragmentCounts(np.zeros(0, np.str_), X, n_fragments[kept], np.zeros(0), n_all, most)
+                return FragmentCounts(np.zeros(0, np.str_), X, n_fragments[kept], np.zeros(0), np.zeros(0), n_all, most)
             if len(kept) < n_all:
                 data.subset(obs_indices=kept)
             with warnings.catch_warnings():
                 # It makes an AnnData without names before it gives the names.
                 warnings.simplefilter("ignore", ImplicitModificationWarning)
                 found = snap.pp.make_peak_matrix(data, use_rep=names, counting_strategy=counting)
-            frip = np.asarray(snap.metrics.frip(data, {"frip": names}, inplace=False)["frip"])
+            regions = {"frip": names, **{str(shift): _spellings(_shifted(peaks, shift))[0] for shift in _SHIFTS}}
+            shares = {name: np.asarray(of) for name, of in snap.metrics.frip(data, regions, inplace=False).items()}
         finally:
             data.close()
     X = sp.csr_matrix(sp.csr_matrix(found.X, dtype=np.float32) @ spelled)
     X.sort_indices()
     found_barcodes = np.asarray(found.obs_names, dtype=np.str_)
-    return FragmentCounts(found_barcodes, X, n_fragments[kept], frip, n_all - len(kept), most)
+    by_chance = np.mean([shares[str(shift)] for shift in _SHIFTS], axis=0)
+    return FragmentCounts(found_barcodes, X, n_fragments[kept], shares["frip"], by_chance, n_all - len(kept), most)
+
+
+def _shifted(peaks: Intervals, by: int) -> Intervals:
+    """Return intervals at another place of their contigs, those at the beginning cut off there."""
+    return Intervals(peaks.chrom, np.maximum(peaks.start + by, 0), np.maximum(peaks.end + by, 1))
 
 
 def _spellings(peaks: Intervals) -> tuple[list[str], sp.csr_matrix]:

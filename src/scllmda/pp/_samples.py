@@ -32,7 +32,7 @@ def files_by_sample(fragments: Any) -> dict[str, Path]:
         twice = next(name for name in names if names.count(name) > 1)
         msg = (
             f"Two files of fragments= have the name {twice!r}; expected a name for each. Pass a dictionary: "
-            "fragments={'name': path, …}."
+            "fragments={'name': path, …}, or rename a file."
         )
         raise ValueError(msg)
     return dict(zip(names, paths, strict=True))

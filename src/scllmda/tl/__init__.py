@@ -11,6 +11,7 @@ from ._embed_peaks import embed_peaks
 from ._gene_activity import gene_activity
 from ._graph_da_annotate import graph_da_annotate
 from ._map_cells import map_cells
+from ._marker_peaks import marker_peaks
 from ._predict_expression import predict_expression
 from ._pretrain import pretrain
 
@@ -21,6 +22,7 @@ __all__ = [
     "gene_activity",
     "graph_da_annotate",
     "map_cells",
+    "marker_peaks",
     "predict_expression",
     "pretrain",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,7 @@ def annotate(
     max_false_rejection: float | None = 0.01,
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
+    set_coverage: float | None = None,
     majority_voting: str | bool | None = None,
     ontology_key: str | Sequence[str] | None = None,
     min_overlap: float | None = None,
@@ -120,6 +120,10 @@ def annotate(
     min_probability
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
+    set_coverage
+        With 0.9, say, each cell gets the set of types that cannot be excluded: of the cells of each type that is alike
+        in both, 90 % or more have it in their set (split conformal prediction on held-out reference cells). It is a
+        promise between like donors, and none between studies; see the guide. For ``method="robust"``.
     majority_voting
         Query cells get the label, or the rejection, that most of those of their cluster have, as in CellTypist. True
         finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
@@ -132,7 +136,7 @@ def annotate(
     min_overlap
         Smallest overlap of a query and a reference peak, 0.5 if None; as in :func:`scllmda.pp.match_peaks`.
     chain
-        UCSC chain file from the query's genome build to the reference's; as there.
+        UCSC chain file from the query's genome build to the reference's; as in :func:`scllmda.pp.match_peaks`.
     frozen
         Map the query to the space that :func:`scllmda.tl.cell_embeddings` fitted to the reference
         (:func:`scllmda.tl.map_cells`) instead of embedding both jointly: quicker, and a cell's vector does not depend
@@ -170,6 +174,11 @@ def annotate(
         or depths differ. Cells without an open peak have 1, labeled cells 0.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
+    ``.obsm[f"{key}_set"]``, ``.obs[f"{key}_set_label"]``
+        With ``set_coverage``: the prediction sets, a DataFrame of true and false with the same columns; the likeliest
+        type is in each, whether or not the cell is rejected, and those of cells without any open peak are empty. And
+        the finest label that holds the whole set (category), ``"Unassigned"`` where there is none. Without, those of
+        an earlier call under ``key`` are removed.
     ``.obsm[f"X_{key}_da"]``
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
@@ -181,10 +190,12 @@ def annotate(
         ``.uns[key]["evidence"]`` has what belongs to no peak, and ``.obsp[f"{key}_pooled"]``, where cells were pooled,
         with whom.
     ``.uns[key]``
-        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, what share
-        of the loadings it predicts on held-out peaks), ``reference`` (names of its cells whose label the others
-        contradict; with ``reference=``, its cells' aligned representation and label codes, for plots); by the default
-        method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order).
+        ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, whose was
+        not used and why, what share of the loadings it predicts on held-out peaks), ``reference`` (names of its cells
+        whose label the others contradict; with ``reference=``, its cells' aligned representation and label codes, for
+        plots); by the default method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in
+        one order); with ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability with which each
+        of the ``classes`` is in a set that it is not the likeliest of).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
@@ -197,7 +208,7 @@ def annotate(
         shared island; repeated peak names; negative, NaN or infinite counts; no known base under any peak; peak
         embeddings of the wrong shape, or nothing but NaN; unknown method, recipe constant or encoder; a number below 1,
         or no share; a "/" in ``key_added``; a path of another kind; a method that reads counts with a frozen reference;
-        a parameter that has no effect in this call.
+        prediction sets by a method that holds out no cells; a parameter that has no effect in this call.
     TypeError
         Neither AnnData nor MuData; no encoder.
     FileNotFoundError
@@ -232,6 +243,7 @@ def annotate(
         n_neighbors=n_neighbors,
         max_false_rejection=max_false_rejection,
         min_probability=min_probability,
+        set_coverage=set_coverage,
         majority_voting=majority_voting,
         key_added=key_added,
         device=device,
@@ -254,8 +266,7 @@ def annotate(
         raise ValueError(msg)
     # Of a query with a reference, neither labels nor batches nor ids are read.
     columns = (levels, batch_key, ids) if reference is None else ()
-    claim = partial(claim_annotation, with_ontology=bool(ids), with_evidence=choices.method.has_evidence)
-    claim(target, key_added, *columns, majority_voting=choices.column)
+    claim_annotation(target, choices, *columns, with_ontology=bool(ids))
     clusters = choices.clusters(data, target, "query")
     start = logg.info("annotating")
     if reference is None:

@@ -54,6 +54,7 @@ def report(
     annotation: Annotation,
     coverage: Mapping[str, Any],
     choices: Choices,
+    classes: NDArray[np.object_],
     *,
     n_contradicted: int,
     has_sequence: bool,
@@ -73,6 +74,8 @@ def report(
         Numbers of peaks, and where sequence came from; where cells were embedded before, neither is known.
     choices
         Method, and what else was chosen.
+    classes
+        Names of the classes.
     n_contradicted
         Number of reference cells whose label the other reference cells contradict.
     has_sequence
@@ -89,6 +92,7 @@ def report(
         f"{n_types} {'type' if n_types == 1 else 'types'}",
         f"{unassigned:.1%} unassigned",
         f"median score {np.median(score):.2f}",
+        *_sets(annotation),
         *_peaks(coverage),
         *_islands(annotation.history),
         *_sequence(coverage),
@@ -96,6 +100,11 @@ def report(
     logg.result("; ".join(parts))
     if said := _cautions.of_contradicted(n_contradicted, key):
         logg.info(f"    {said}")
+    if annotation.sets is not None and annotation.sets.always.any():
+        logg.warning(
+            f"In every prediction set are {classes[annotation.sets.always].tolist()}: too few of their cells were held "
+            "out to exclude them. Pass a lower set_coverage=, or labels_key= a column of coarser types."
+        )
     if said := _cautions.of_few_peaks(coverage):
         logg.warning(said)
     if has_sequence and coverage.get("sequence") == "none":
@@ -127,6 +136,13 @@ def warn_of_shift(shift: float | None, n_query: int, choices: Choices) -> None:
     rejects, large = choices.max_false_rejection is not None, choices.novelty.large_shift
     if said := _cautions.of_shift(shift, n_query, key=choices.key_added, rejects=rejects, large_shift=large):
         logg.warning(said)
+
+
+def _sets(annotation: Annotation) -> list[str]:
+    """Return how many types the prediction sets of the query have; nothing without sets."""
+    if annotation.sets is None:
+        return []
+    return [f"{annotation.sets.members[annotation.query].sum(axis=1).mean():.2f} types in a prediction set"]
 
 
 def _peaks(coverage: Mapping[str, Any]) -> list[str]:

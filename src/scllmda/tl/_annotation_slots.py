@@ -10,45 +10,42 @@ from numpy.typing import NDArray
 
 from .._anndata import claim_slots
 from .._keys import UNASSIGNED, AnnotationKeys, class_column
-from ..methods import Annotation, finest_label, majority_label
+from ..methods import Annotation, common_label, finest_label, majority_label
+from ._choices import Choices
 from ._labels import Labels
 from ._ontology import terms_of_cells
 
 
 def claim_annotation(
     adata: AnnData,
-    key: str,
+    choices: Choices,
     labels_key: Sequence[str] = (),
     batch_key: str | None = None,
     ontology_key: Sequence[str] = (),
     *,
     with_ontology: bool = False,
-    with_evidence: bool = False,
-    majority_voting: str | None = None,
     use_rep: str | None = None,
 ) -> None:
-    """Make sure, before any work, that an annotation can be written under ``key``.
+    """Make sure, before any work, that an annotation can be written.
 
     Parameters
     ----------
     adata
         Object that will be written to.
-    key
-        ``key_added``.
-    labels_key, batch_key, ontology_key, majority_voting
-        Columns that are read of this object.
+    choices
+        Under which key, whether with prediction sets, and which clustering is read of this object.
+    labels_key, batch_key, ontology_key
+        Columns that are read of this object too.
     with_ontology
         Whether ontology ids will be written too.
-    with_evidence
-        Whether what labels rest on will be written too.
     use_rep
         Representation that is read of it.
     """
-    keys, found = AnnotationKeys(key), adata.uns.get(key)
+    keys, found = AnnotationKeys(choices.key_added), adata.uns.get(choices.key_added)
     read = {("obs", level): "labels_key" for level in labels_key}
     columns = (
         ("obs", batch_key, "batch_key"),
-        ("obs", majority_voting, "majority_voting"),
+        ("obs", choices.column, "majority_voting"),
         ("obsm", use_rep, "use_rep"),
     )
     read |= {(attr, name): what for attr, name, what in columns if name is not None}
@@ -57,15 +54,21 @@ def claim_annotation(
     claim_slots(adata, keys.slots, read=read, is_ours=is_ours)
     if with_ontology:
         claim_slots(adata, [("obs", keys.ontology)], read=read, is_ours=is_ours and "ontology" in found)
-    if with_evidence:
+    if choices.method.has_evidence and use_rep is None:
         claim_slots(adata, keys.evidence, read=read, is_ours=is_ours and "evidence" in found)
+    if choices.set_coverage is not None:
+        claim_slots(adata, keys.of_sets, read=read, is_ours=is_ours and "sets" in found)
 
 
-def forget_ontology(adata: AnnData, key: str) -> None:
-    """Remove the ids of an earlier annotation under ``key``, so that they do not stand beside labels of another."""
+def forget_earlier(adata: AnnData, key: str) -> None:
+    """Remove what not all annotations have of an earlier one under ``key``: it is no matter of another's labels."""
     keys, found = AnnotationKeys(key), adata.uns.get(key)
-    if isinstance(found, Mapping) and "ontology" in found and keys.ontology in adata.obs:
-        del adata.obs[keys.ontology]
+    parts = {"ontology": [("obs", keys.ontology)], "sets": keys.of_sets, "evidence": keys.evidence}
+    for part, slots in parts.items():
+        if isinstance(found, Mapping) and part in found:
+            for attr, name in slots:
+                if name in getattr(adata, attr):
+                    del getattr(adata, attr)[name]
 
 
 def annotation_slots(
@@ -122,6 +125,10 @@ def annotation_slots(
         ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
+    if annotation.sets is not None:
+        members = annotation.sets.members[cells]
+        slots["obsm", keys.members] = pd.DataFrame(members, index=obs_names, columns=columns)
+        slots["obs", keys.set_label] = _as_category(common_label(members, levels), labels.order)
     if terms:
         slots["obs", keys.ontology] = terms_of_cells(label, terms)
         # Not keyed by label: files cannot hold a "/" in a key.

@@ -33,6 +33,7 @@ class Choices:
     seed: int | np.random.Generator
     """As it was given."""
     rng: np.random.Generator
+    set_coverage: float | None = None
 
     @classmethod
     def checked(
@@ -51,7 +52,8 @@ class Choices:
         Raises
         ------
         TypeError, ValueError
-            Unknown method; a constant that a recipe does not have, or that has no effect on cells in a given space.
+            Unknown method; a constant that a recipe does not have, or that has no effect on cells in a given space;
+            prediction sets by a method that makes none.
         ImportError
             Clusters are to be found and there is no igraph.
         """
@@ -64,6 +66,8 @@ class Choices:
         if majority_voting is True:
             require_leiden()
         voting = None if majority_voting is False else majority_voting
+        if others.get("set_coverage") is not None:
+            _require_held_out(found)
         novelty, generator = make_novelty_recipe(novelty_recipe), np.random.default_rng(rng)
         return cls(found, settings, novelty, majority_voting=voting, seed=rng, rng=generator, **others)
 
@@ -134,9 +138,20 @@ class Choices:
             max_false_rejection=self.max_false_rejection,
             novelty_recipe=self.novelty,
             min_probability=self.min_probability,
+            set_coverage=self.set_coverage,
             majority_voting=self.majority_voting,
             rng=self.seed,
         )
+
+
+def _require_held_out(method: Method) -> None:
+    """Raise ValueError if a method holds out no cells of the reference, by which sets have their coverage."""
+    if not method.holds_out:
+        msg = (
+            f"method={method.name!r} holds out no cells of the reference, and there are no prediction sets without. "
+            "Pass method='robust', or leave set_coverage= out."
+        )
+        raise ValueError(msg)
 
 
 def _require_second_stage(method: Method, recipe: Any) -> None:

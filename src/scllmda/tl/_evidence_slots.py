@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -80,12 +79,3 @@ def evidence_slots(
         **model.arrays(),
     }
     return slots, uns
-
-
-def forget_evidence(adata: AnnData, key: str) -> None:
-    """Remove what the labels of an earlier annotation under ``key`` rested on."""
-    keys, found = AnnotationKeys(key), adata.uns.get(key)
-    if isinstance(found, Mapping) and "evidence" in found:
-        for attr, name in keys.evidence:
-            if name in getattr(adata, attr):
-                del getattr(adata, attr)[name]

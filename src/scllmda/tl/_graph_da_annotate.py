@@ -44,6 +44,7 @@ def graph_da_annotate(
     max_false_rejection: float | None = 0.01,
     novelty_recipe: Mapping[str, Any] | None = None,
     min_probability: float = 0.5,
+    set_coverage: float | None = None,
     majority_voting: str | bool | None = None,
     ontology_key: str | Sequence[str] | None = None,
     key_added: str = "scllmda",
@@ -92,6 +93,10 @@ def graph_da_annotate(
     min_probability
         With several columns in ``labels_key``, least probability of a label finer than the coarsest: a cell gets the
         finest label that has it, 0.5 being as likely as not. The probability of a label is the sum over its parts.
+    set_coverage
+        With 0.9, say, each cell gets the set of types that cannot be excluded: of the cells of each type that is alike
+        in both, 90 % or more have it in their set (split conformal prediction on held-out reference cells). It is a
+        promise between like donors, and none between studies; see the guide. For ``method="robust"``.
     majority_voting
         Query cells get the label, or the rejection, that most of those of their cluster have, as in CellTypist. True
         finds small clusters on the query's own graph (Leiden at CellTypist's resolution; needs igraph, the extra
@@ -133,13 +138,19 @@ def graph_da_annotate(
         or depths differ. Cells without an open peak have 1, labeled cells 0.
     ``.obsm[f"{key}_proba"]``
         DataFrame with a column per class ("/" in names reads U+2215, the division slash).
+    ``.obsm[f"{key}_set"]``, ``.obs[f"{key}_set_label"]``
+        With ``set_coverage``: the prediction sets, a DataFrame of true and false with the same columns; the likeliest
+        type is in each, whether or not the cell is rejected, and those of cells without any open peak are empty. And
+        the finest label that holds the whole set (category), ``"Unassigned"`` where there is none. Without, those of
+        an earlier call under ``key`` are removed.
     ``.obsm[f"X_{key}_da"]``
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs, without edges between reference and query.
     ``.uns[key]``
         ``params``, ``classes``, ``history``, ``coverage``, ``reference``; with ``ontology_key``, ``ontology``
-        (``label`` and ``term_id``, in one order).
+        (``label`` and ``term_id``, in one order); with ``set_coverage``, ``sets`` (``coverage``, and ``least``, the
+        least probability with which each of the ``classes`` is in a set that it is not the likeliest of).
 
     Raises
     ------
@@ -147,7 +158,8 @@ def graph_da_annotate(
         No such label, ontology, batch or cluster column, or representation.
     ValueError
         No cell or no second class is labeled; a label has several ontology ids; no cell is unlabeled; NaN in the
-        representation; unknown method, or constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``.
+        representation; unknown method, or constant in ``recipe``; ``n_neighbors`` below 1; a "/" in ``key_added``;
+        prediction sets by a method that holds out no cells.
     ImportError
         Harmony is not installed (``method="harmony_lr"``).
 
@@ -176,6 +188,7 @@ def graph_da_annotate(
         n_neighbors=n_neighbors,
         max_false_rejection=max_false_rejection,
         min_probability=min_probability,
+        set_coverage=set_coverage,
         majority_voting=majority_voting,
         key_added=key_added,
         device=device,
@@ -183,16 +196,7 @@ def graph_da_annotate(
     )
     levels = as_levels(labels_key)
     ids = as_ontology_columns(ontology_key, levels)
-    claim_annotation(
-        atac,
-        key_added,
-        levels,
-        batch_key,
-        ids,
-        with_ontology=bool(ids),
-        majority_voting=choices.column,
-        use_rep=use_rep,
-    )
+    claim_annotation(atac, choices, levels, batch_key, ids, with_ontology=bool(ids), use_rep=use_rep)
     if use_rep not in atac.obsm:
         msg = f"Did not find .obsm[{use_rep!r}], only {sorted(atac.obsm)}. Run sl.tl.cell_embeddings(adata) first."
         raise KeyError(msg)

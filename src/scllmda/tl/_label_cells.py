@@ -13,12 +13,13 @@ from .._anndata import write_slots
 from .._keys import AnnotationKeys
 from ..methods import Annotation, run
 from ._annotation_report import contradicted, report
-from ._annotation_slots import annotation_slots, forget_ontology
+from ._annotation_slots import annotation_slots, forget_earlier
 from ._choices import Choices
 from ._clusters import leiden
-from ._evidence_slots import evidence_slots, forget_evidence
+from ._evidence_slots import evidence_slots
 from ._inputs import Inputs
 from ._labels import as_levels
+from ._sequences import unused_sequences
 from ._sources import SpaceSource
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def label_cells(
         novelty_recipe=choices.novelty,
         n_neighbors=choices.n_neighbors,
         max_false_rejection=choices.max_false_rejection,
+        set_coverage=choices.set_coverage,
         batch=None if inputs.batch is None else inputs.batch[source.order],
         device=choices.device,
     )
@@ -81,14 +83,27 @@ def label_cells(
     }
     if inputs.known is not adata:
         reference |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
+    coverage = {
+        **source.coverage,
+        **unused_sequences(
+            source.sequence_there,
+            source.coverage,
+            reads=choices.reads_sequence,
+            learns=source.encoder_learns,
+            frozen=source.is_frozen,
+        ),
+    }
     of_call = {**params, "n_latent": annotation.n_dims, **choices.params()}
+    uns: dict[str, Any] = {"params": of_call, "coverage": coverage, "reference": reference}
+    if annotation.sets is not None:
+        uns["sets"] = {"coverage": choices.set_coverage, "least": annotation.sets.least}
     slots = annotation_slots(
         choices.key_added,
         annotation,
         inputs.labels,
         written,
         adata.obs_names,
-        {"params": of_call, "coverage": dict(source.coverage), "reference": reference},
+        uns,
         min_probability=choices.min_probability,
         terms=inputs.terms,
         clusters=voting,
@@ -105,8 +120,7 @@ def label_cells(
             written,
         )
         slots |= of_evidence
-    forget_evidence(adata, choices.key_added)
-    forget_ontology(adata, choices.key_added)
+    forget_earlier(adata, choices.key_added)
     write_slots(adata, slots, start=start)
     keys, is_query = AnnotationKeys(choices.key_added), inputs.codes[inputs.written] < 0
     report(
@@ -115,6 +129,7 @@ def label_cells(
         annotation,
         source.coverage,
         choices,
+        inputs.labels.classes,
         n_contradicted=len(reference["contradicted"]),
         has_sequence=source.has_sequence,
         frozen=source.is_frozen,

@@ -47,7 +47,13 @@ def as_levels(labels_key: str | Sequence[str]) -> list[str]:
     return columns
 
 
-def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[str], *, what: str = "adata") -> Labels:
+def encode_labels(
+    columns: Sequence[pd.Series],
+    unlabeled: str | int | Sequence[str],
+    *,
+    what: str = "adata",
+    parameter: str = "labels_key",
+) -> Labels:
     """Encode labels; cells are unlabeled whose finest label is missing or ``unlabeled``. Warn of odd ones.
 
     Parameters
@@ -58,6 +64,8 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
         Label, or labels, that mark a cell as unlabeled.
     what
         The object with the labels, "adata" or "reference", for messages.
+    parameter
+        That names the columns, for messages.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def encode_labels(columns: Sequence[pd.Series], unlabeled: str | int | Sequence[
     if not known.any():
         msg = (
             f"No cell is labeled: all {len(finest)} values of {what}.obs[{finest.name!r}] are missing or "
-            f"{unlabeled!r}. Expected at least two cell types; pass labels_key= the column that holds them."
+            f"{unlabeled!r}. Expected at least two cell types; pass {parameter}= the column that holds them."
         )
         raise ValueError(msg)
     codes, classes = pd.factorize(as_text(finest.astype(object).where(known)), sort=True)

@@ -68,7 +68,7 @@ def map_cells(
     min_overlap
         Smallest overlap of a query and a reference peak; as in :func:`scllmda.pp.match_peaks`.
     chain
-        UCSC chain file from the query's genome build to the reference's; as there.
+        UCSC chain file from the query's genome build to the reference's; as in :func:`scllmda.pp.match_peaks`.
     block_size
         Cells that are read and mapped at once.
     client

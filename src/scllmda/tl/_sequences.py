@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,3 +90,41 @@ def sequence_coverage(source: str, side: str, prior: SequencePrior | None) -> di
     if prior is None:
         return {"sequence": "none"}
     return {"sequence": source, "sequence_side": side, "sequence_r2": prior.held_out_r2}
+
+
+def unused_sequences(
+    there: Sequence[str], coverage: Mapping[str, Any], *, reads: bool, learns: bool, frozen: bool
+) -> dict[str, str]:
+    """Return whose sequences were not used, and why; nothing if all that there are were.
+
+    Parameters
+    ----------
+    there
+        Who has sequences, of reference and query; "object" if there is but one.
+    coverage
+        What was used.
+    reads
+        Whether the method has a use for sequences.
+    learns
+        Whether the encoder learns from the reference's counts.
+    frozen
+        Whether the query was mapped to a reference that was fitted before.
+    """
+    side = coverage.get("sequence_side") if coverage.get("sequence", "none") != "none" else None
+    used = set(there) if side == "both" or (side is not None and len(there) == 1) else {side}
+    if frozen and coverage.get("n_own"):
+        used.add("query")
+    left = [whose for whose in there if whose not in used]
+    if not left:
+        return {}
+    if not reads:
+        why = "the method reads none"
+    elif frozen and side is None:
+        why = "the reference was fitted without"
+    elif learns and left == ["query"]:
+        why = "the encoder learns from the reference's counts, and knows its peaks alone"
+    elif side is not None:
+        why = "peaks that both have are described by the reference's"
+    else:
+        why = "they do not tell the peaks apart"
+    return {"sequence_unused": f"{' and '.join(left)}: {why}"}

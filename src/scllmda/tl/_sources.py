@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -45,6 +45,11 @@ class SpaceSource(Source):
     is_frozen
         Whether the query is mapped to a reference that was fitted before.
     """
+
+    sequence_there: Sequence[str] = ()
+    """Who has sequences, of reference and query; "object" if there is but one."""
+    encoder_learns: bool = False
+    """Whether the encoder learns from the reference's counts."""
 
     def __init__(
         self, make: Callable[[], CellSpace], n_cells: int, *, has_sequence: bool = False, is_frozen: bool = False
@@ -232,22 +237,25 @@ def make_source(
 
     of_query = sequences.of_query(lifted=pairing["chain"] is not None)
     sequences = replace(sequences, learn_from=learn_from)
-    has_sequence = choices.reads_sequence and (sequences.known(inputs.known) or of_query.known(target))
+    there = _with_sequence(target, inputs.known, sequences, of_query)
+    has_sequence = choices.reads_sequence and bool(there)
     if inputs.known is target:
         require_peaks(target)
         joint = joint_counts_of_one(target, inputs.codes, layers[0])
         require_open_peaks(joint, on_shared=True)
     elif frozen or _without_counts(inputs.known, layers[1]):
         choices.require_embedding()
-        return SpaceSource(
+        source = SpaceSource(
             lambda: frozen_space(target, inputs.known, inputs.labeled, sequences, of_query, layers[0], pairing),
             len(inputs.codes),
             has_sequence=has_sequence,
             is_frozen=True,
         )
+        source.sequence_there = there
+        return source
     else:
         joint = _joint_counts(target, inputs, choices, sequences, layers, pairing)
-    return JointSource(
+    source = JointSource(
         target,
         inputs.known,
         joint,
@@ -258,6 +266,15 @@ def make_source(
         has_sequence=has_sequence,
         rng=choices.rng,
     )
+    source.sequence_there, source.encoder_learns = there, sequences.learns
+    return source
+
+
+def _with_sequence(query: AnnData, reference: AnnData, sequences: Sequences, of_query: Sequences) -> list[str]:
+    """Return which of the objects have sequences, by what they are called in messages."""
+    if reference is query:
+        return ["object"] * sequences.known(query)
+    return ["reference"] * sequences.known(reference) + ["query"] * of_query.known(query)
 
 
 def _without_counts(reference: AnnData, layer: str | None) -> bool:
