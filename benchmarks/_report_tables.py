@@ -152,6 +152,25 @@ def shuffled_labels_table(results: pd.DataFrame) -> str:
     return markdown(table.fillna(NONE), first=("pair", "method"))
 
 
+def check_reference_table(results: pd.DataFrame) -> str:
+    def told_of(row: pd.Series) -> str:
+        if row["share"] == 0:
+            return f"{row['n_contradicted'] / row['n_cells']:.1%}"
+        return f"{row['precision']:.2f} / {row['recall']:.2f}"
+
+    names = {("by share", 0): "none wrong", ("by share", 0.1): "by share", ("any", 0.1): "any alike"}
+    shown = results[[pair in names for pair in zip(results["drawn"], results["share"], strict=True)]]
+    shown = shown.assign(told=shown.apply(told_of, axis=1))
+    shown["setting"] = [names[pair] for pair in zip(shown["drawn"], shown["share"], strict=True)]
+    table = shown.pivot_table(index=["data", "rule"], columns="setting", values="told", aggfunc="first", sort=False)
+    sound = results[(results["rule"] == "mixture") & (results["share"] == 0)].set_index("data")
+    table["hard pairs"] = [
+        f"{sound.loc[data, 'n_hard']:.0f} of {sound.loc[data, 'n_pairs']:.0f}" if rule == "mixture" else NONE
+        for data, rule in table.index
+    ]
+    return markdown(table.fillna(NONE), first=("data", "rule"))
+
+
 def settings_table(results: pd.DataFrame, scores: tuple[str, ...]) -> str:
     """Return methods × settings."""
     text = results[list(scores)].map(fixed).agg(" / ".join, axis=1)

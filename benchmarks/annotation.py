@@ -76,7 +76,15 @@ import scllmda as sl
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "annotation.csv"
-OF_OTHER_SCRIPTS = ("small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation", "prediction_sets")
+OF_OTHER_SCRIPTS = (
+    "small_queries",
+    "shuffled_labels",
+    "annatac",
+    "epifoundation",
+    "ablation",
+    "prediction_sets",
+    "check_reference",
+)
 KEY = ["task", "method", "seed"]
 COLUMNS = [
     *KEY,

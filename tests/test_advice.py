@@ -1232,7 +1232,39 @@ def names(fasta: Path, of_kmers: np.ndarray, joined: AnnData, tmp_path: Path) ->
     plt.close("all")
 
 
-REFUSED = CALLS | PEAKS | SEQUENCES | ENCODERS | {f"simulated {what}": advice for what, advice in SIMULATED.items()}
+MOTIFS = {
+    "motifs without sequences": Advice(
+        "adata = reference; motifs = {'box': np.eye(4)[:, [2, 0, 3, 0, 0, 1]]}",
+        "sl.tl.motif_activity(adata, motifs=motifs)",
+        "Run <code>(adata, genome) first, with the FASTA that the peaks were called on, or pass genome= its path",
+        ["<code>(adata, fasta); <call>", "sl.tl.motif_activity(adata, motifs=motifs, genome=fasta)"],
+        "adata.obsm['motif_activity'].shape == (150, 1)",
+    ),
+    "motifs before marker peaks": Advice(
+        "adata = pair(sequence=True)[0]; motifs = {'box': np.eye(4)[:, [2, 0, 3, 0, 0, 1]]}",
+        "sl.tl.marker_motifs(adata, 'cell_type', motifs=motifs, fdr=1)",
+        "Run <code> first, pass markers_key= its key_added, or peaks= of your own by label",
+        [
+            "<code>; <call>",
+            "sl.tl.marker_peaks(adata, 'cell_type', key_added='m')\n"
+            "sl.tl.marker_motifs(adata, 'cell_type', motifs=motifs, fdr=1, markers_key='m')",
+            "sl.tl.marker_motifs(adata, 'cell_type', motifs=motifs, peaks={'mine': adata.var_names[:50]})",
+        ],
+        "np.isfinite(adata.uns['cell_type_marker_motifs']['fdr']).any()",
+    ),
+    "motifs of another species": Advice(
+        "adata = pair(sequence=True)[0]; adata.uns['genome'] = 'dm6'; mine = {'mine': adata.var_names[:50]}",
+        "sl.tl.marker_motifs(adata, peaks=mine, motifs='JASPAR2014', tax_group='vertebrates')",
+        "The motifs are of vertebrates and the peaks of 'dm6' (.uns['genome']), of insects; expected motifs of one "
+        "group with the genome. Pass motifs= or <code>, or correct .uns['genome']",
+        ["sl.tl.marker_motifs(adata, peaks=mine, motifs='JASPAR2014', <code>)"],
+        "len(adata.uns['scllmda_marker_motifs']['motifs']) > 100",
+    ),
+}
+
+
+ON_SIMULATION = {f"simulated {what}": advice for what, advice in SIMULATED.items()}
+REFUSED = CALLS | PEAKS | SEQUENCES | ENCODERS | MOTIFS | ON_SIMULATION
 
 
 @each(REFUSED)

@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from tests._motifs import planted
 from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
@@ -62,6 +63,9 @@ SPECIAL: dict[str, list[Any]] = {
     "rna_mod": [5, None],
     "var_names": ["nothing", ["nothing"], 5, [], [5]],
     "weights": ["nothing", 5],
+    "motifs": ["nothing.meme", "JASPAR1", 5, [], [5], {}, {"a": np.ones(5)}],
+    "tax_group": [5],
+    "markers_key": ["nothing", 5],
     "use_varm": ["nothing"],
     "key": ["nothing"],
     "mod": [5, None],
@@ -79,6 +83,9 @@ SPECIAL: dict[str, list[Any]] = {
     "fragments": [5, None, "nothing.tsv", [], [5], {}, {"a": 5}],
     "peaks": [5, None, [], ["nothing"], [5], "nothing.bed", np.ones((2, 2))],
     "barcodes": ["nothing.tsv", 5, [], [5], ["a", "a"], {}],
+    "motif": ["nothing", 5, None],
+    "sites": ["nothing.bed", 5],
+    "shift": [5, "nothing", [], [4], [4, 5, 6], ["a", "b"], [0.5, 1]],
     "counting": ["nothing", 5, None],
     "observed": [5, None, "nothing", [1], np.ones((2, 2))],
     "predicted": [5, None, "nothing", [1]],
@@ -110,9 +117,20 @@ def objects() -> dict[str, ad.AnnData]:
     sl.tl.cell_embeddings(reference, n_latent=8)
     sl.tl.annotate(query, reference, frozen=True)
     sl.tl.marker_peaks(query)
+    sl.tl.check_reference(reference)
     joined = reference.copy()
     joined.obs["some"] = np.where(np.arange(joined.n_obs) % 2, joined.obs["cell_type"].astype(str), "unknown")
     islands = sl.pp.peak_islands(query)
+    profile = pd.DataFrame({"label": pd.Categorical(["B"] * 3), "position": [-1, 0, 1]})
+    query.uns["footprint"] = {
+        "params": {"groupby": "cell_type", "norm_width": 1},
+        "profile": profile.assign(n_insertions=1, expected=1.0),
+        "labels": pd.DataFrame({"n_cells": [1]}, index=["B"]),
+        "name": "A",
+        "n_sites": 1,
+        "width": 1,
+    }
+    sl.tl.marker_motifs(query, peaks={"a": query.var_names[:200]}, motifs=planted(query), key_added="motifs")
     return {"reference": reference, "query": query, "joined": joined, "islands": islands}
 
 
@@ -137,6 +155,21 @@ def calls(
         "tl.cell_embeddings": (sl.tl.cell_embeddings, {"adata": reference}),
         "tl.map_cells": (sl.tl.map_cells, {"query": query, "reference": reference}),
         "tl.embed_peaks": (sl.tl.embed_peaks, {"adata": reference}),
+        "tl.check_reference": (sl.tl.check_reference, {"reference": reference}),
+        "tl.footprint": (
+            sl.tl.footprint,
+            {
+                "adata": query,
+                "fragments": files["fragments"],
+                "motif": "A",
+                "genome": files["fragments"],
+                "motifs": {"A": np.eye(4)},
+            },
+        ),
+        "get.footprint": (sl.get.footprint, {"adata": query}),
+        "pl.footprint": (sl.pl.footprint, {"adata": query, "return_fig": True}),
+        "get.reference_check": (sl.get.reference_check, {"reference": reference}),
+        "pl.reference_check": (sl.pl.reference_check, {"reference": reference, "return_fig": True}),
         "tl.pretrain": (sl.tl.pretrain, {"data": objects["islands"], "model": "annatac", "output": "annatac"}),
         "tl.predict_expression": (
             sl.tl.predict_expression,
@@ -154,14 +187,21 @@ def calls(
         "pl.class_proportions": (sl.pl.class_proportions, {"adata": query, "reference": reference, "return_fig": True}),
         "pl.label_flow": (sl.pl.label_flow, {"adata": query, "truth": "cell_type", "return_fig": True}),
         "pl.training_history": (sl.pl.training_history, {"data": [0.3, 0.2], "return_fig": True}),
+        "pl.marker_motifs": (sl.pl.marker_motifs, {"adata": query, "key": "motifs", "fdr": 1.0, "return_fig": True}),
         "pl.report": (sl.pl.report, {"adata": query, "path": "report.html"}),
         "pl.transfer_umap": (sl.pl.transfer_umap, {"adata": query, "return_fig": True}),
         "get.annotation": (sl.get.annotation, {"adata": query}),
         "get.evidence": (sl.get.evidence, {"adata": query, "cells": query.obs_names[0]}),
+        "get.marker_motifs": (sl.get.marker_motifs, {"adata": query, "key": "motifs"}),
         "get.portable_reference": (sl.get.portable_reference, {"reference": reference}),
         "tl.marker_peaks": (sl.tl.marker_peaks, {"adata": query}),
         "get.marker_peaks": (sl.get.marker_peaks, {"adata": query}),
         "pl.marker_peaks": (sl.pl.marker_peaks, {"adata": query, "fdr": 1, "return_fig": True}),
+        "tl.marker_motifs": (
+            sl.tl.marker_motifs,
+            {"adata": query, "motifs": planted(query), "fdr": 1.0},
+        ),
+        "tl.motif_activity": (sl.tl.motif_activity, {"adata": query, "motifs": planted(query)}),
         "tl.gene_activity": (sl.tl.gene_activity, {"adata": query, "genes": GENES}),
         "metrics.integration_report": (
             sl.metrics.integration_report,
@@ -186,6 +226,7 @@ NOT_READ = {
     ("get.evidence", "genes", "None"),
     ("pl.evidence", "genes", "None"),
     ("tl.marker_peaks", "genes", "None"),
+    ("tl.marker_motifs", "peaks", "None"),
     ("datasets.fetch", "path", "None"),
     ("datasets.simulate", "fragments", "None"),
     ("datasets.simulate", "fragments", "nothing.tsv"),
@@ -232,9 +273,13 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "tl.graph_da_annotate": ["tl._label_cells.run"],
         "tl.cell_embeddings": ["tl._cell_embeddings.fit"],
         "tl.map_cells": ["tl._map_cells.map_blocks"],
+        "tl.footprint": ["tl._footprint.open_dna"],
+        "tl.check_reference": ["tl._check_reference.fit"],
         "tl.embed_peaks": ["tl._embed_peaks.encode_sequences"],
         "tl.pretrain": ["methods._pretraining._train_epoch"],
         "tl.marker_peaks": ["tl._marker_peaks.compare"],
+        "tl.marker_motifs": ["tl._peak_motifs.motifs_in"],
+        "tl.motif_activity": ["tl._peak_motifs.motifs_in"],
         "tl.gene_activity": ["_counts.CountBlocks.onto"],
         "metrics.integration_report": ["metrics._integration_report.distance_sums"],
         "metrics.expression_report": ["metrics._gene_scores._scores"],

@@ -43,13 +43,13 @@ _NAMES = {
     _POSITIVE: "n_latent n_neighbors n_epochs block_size batch_size window n_bins n_dims n_components n_iterations "
     "fewest_cells n_hidden n_out n_discriminator rate_epochs mmd_draws mmd_cells widths cell_hidden cell_batch_size "
     "cell_epochs bin_size n_islands n_values n_layers n_heads n_projected decay_epochs accumulate patience "
-    "pretrain_epochs min_steps max_peaks n_genes n_peaks",
+    "pretrain_epochs min_steps max_peaks n_genes n_peaks flank norm_width smooth n_motifs",
     _SEVERAL: "n_folds",
     _ABOVE_0: "size C C_pooled lr lr_decay cell_lr adversary_lr mmd_lr large_shift",
     _FROM_0: "rng prior enough theta domain_weight max_rate adversary_weight adversary_weight_decay mmd_weight "
     "mmd_weight_decay n_propagations upstream min_fragments",
     _SHARE: "max_false_rejection min_probability min_overlap restart rare alone worth balance balance_pooled "
-    "shift_quantile max_depth_correlation min_open mask_share replace_share fdr",
+    "shift_quantile max_depth_correlation min_open mask_share replace_share fdr max_error p_value",
     _ANY: "min_log2fc",
     _BETWEEN: "set_coverage",
     _BELOW_1: "held_out dropout cell_dropout adversary_momentum warmup",

@@ -159,6 +159,48 @@ class MarkerKeys:
         return [("uns", self.key), *(("varm", name) for name in self.statistics.values())]
 
 
+@dataclass(frozen=True)
+class ReferenceCheckKeys:
+    """The names of the slots of one check of a reference, all derived from ``key_added``."""
+
+    key: str
+    """``key_added``."""
+
+    @property
+    def contradicted(self) -> str:
+        """``.obs``: whether the rest of the reference contradicts a cell's label."""
+        return f"{self.key}_contradicted"
+
+    @property
+    def chance(self) -> str:
+        """``.obs``: chance that a cell's label is wrong."""
+        return f"{self.key}_chance"
+
+    @property
+    def suggested(self) -> str:
+        """``.obs``: label that the rest of the reference gives a cell."""
+        return f"{self.key}_suggested"
+
+    @property
+    def uns(self) -> str:
+        """``.uns``: params, numbers, and the tables of types, pairs of types and batches."""
+        return self.key
+
+    @property
+    def slots(self) -> list[tuple[str, str]]:
+        """All slots, as pairs of attribute and name."""
+        return [*(("obs", name) for name in (self.contradicted, self.chance, self.suggested)), ("uns", self.uns)]
+
+
+def marker_motifs_key(groupby: str) -> str:
+    """Return the slot of ``.uns`` with the marker motifs of the labels of a column, unless another is asked for."""
+    return f"{groupby}_marker_motifs"
+
+
+MOTIF_ACTIVITY = "motif_activity"
+"""Slot of ``.obsm`` and ``.uns`` with the deviations of motifs."""
+
+
 def base_rate(key: str) -> str:
     """Return the column of ``.var`` with the base rates of the peaks, for a cell embedding under ``key``."""
     return f"{key}_rate"
@@ -170,6 +212,10 @@ CELL_EMBEDDING = "X_scllmda"
 """Slot of ``.obsm`` with the cell embedding."""
 UNASSIGNED = "Unassigned"
 """Label of rejected cells."""
+FOOTPRINT = "footprint"
+"""Slot of ``.uns`` with footprints."""
+REFERENCE_CHECK = "reference_check"
+"""Prefix of the slots of a check of a reference."""
 
 
 DIVISION_SLASH = "\u2215"

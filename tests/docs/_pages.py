@@ -89,6 +89,13 @@ class World:
     def both(self) -> AnnData:
         return together()
 
+    def annotated(self) -> AnnData:
+        """Cells with labels and sequences, enough of them for marker peaks."""
+        adata, _ = sl.datasets.simulate(n_reference=300, n_peaks=800, n_types=3, depth=0.2)
+        adata.obs["scllmda"] = adata.obs["cell_type"]
+        self.motifs = adata.uns["simulation"]["motifs"]
+        return adata
+
     def atlas(self) -> AnnData:
         return self.reference_cells.copy()
 
@@ -126,6 +133,8 @@ class World:
             with gzip.open(path, "wt") as file:
                 for i, (c, a, b) in enumerate(self._genes()):
                     file.write(f'{c}\tx\tgene\t{a + 1}\t{b}\t.\t+\t.\tgene_id "G{i}"; gene_name "G{i}";\n')
+        elif name == "motifs.meme":
+            self._write_motifs(path)
         elif name == "my_run":
             self._write_run(path / "outs" / "filtered_peak_bc_matrix")
         elif name == "fragments.tsv.gz":
@@ -150,6 +159,14 @@ class World:
     def _genes(self) -> list[tuple[str, int, int]]:
         var = self.reference_cells.var[::2]
         return [(str(c), int(a), int(b)) for c, a, b in zip(var["chrom"], var["start"], var["end"], strict=True)]
+
+    def _write_motifs(self, path: Path) -> None:
+        """Write the motifs that were planted into the peaks of annotated cells."""
+        text = "MEME version 4\n\nALPHABET= ACGT\n\n"
+        for i, word in enumerate(self.motifs):
+            rows = "\n".join(" ".join(str(float(base == letter)) for letter in "ACGT") for base in word)
+            text += f"MOTIF M{i} {word}\nletter-probability matrix: alength= 4 w= {len(word)} nsites= 20\n{rows}\n\n"
+        path.write_text(text)
 
     def _write_fragments(self, path: Path) -> None:
         """Write three fragments for each count, in the middle of its peak: enough for every cell to pass for one."""
@@ -182,6 +199,7 @@ PAGES: dict[str, Page] = {
     "docs/methods.md": Page("sl query reference atlas multiome hg38_genes.gtf.gz"),
     "docs/troubleshooting.md": Page("sl query reference query_hg19 hg38.fa hg19ToHg38.over.chain.gz"),
     "docs/guide/cells.md": Page("query reference"),
+    "docs/guide/check_reference.md": Page("query reference"),
     "docs/guide/choosing.md": Page("query reference hg38.fa"),
     "docs/guide/counts.md": Page(
         "query.h5ad query_hg19.h5ad reference.h5ad fragments.tsv.gz hg19ToHg38.over.chain.gz genes.bed",
@@ -189,9 +207,11 @@ PAGES: dict[str, Page] = {
     ),
     "docs/guide/dna.md": Page("query reference hg38.fa dnabert2"),
     "docs/guide/evidence.md": Page("query reference genes.bed"),
+    "docs/guide/footprints.md": Page("query reference fragments.tsv.gz hg38.fa", needs="pyjaspar"),
     "docs/guide/labels.md": Page("query reference both"),
     "docs/guide/markers.md": Page("query reference both genes.bed"),
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
+    "docs/guide/motifs.md": Page("annotated motifs.meme"),
     "docs/guide/results.md": Page("query reference multiome"),
     "docs/guide/scale.md": Page("query reference.h5ad", needs="distributed"),
     "docs/guide/scores.md": Page("query reference"),

@@ -55,17 +55,14 @@ def test_jaspar() -> None:
     pytest.importorskip("pyjaspar")
     from pyjaspar import jaspardb
 
-    theirs = jaspardb(release="JASPAR2024").fetch_motifs(collection="CORE", tax_group=["vertebrates"])
-    motifs = read_motifs("jaspar 2024")
-    assert len(motifs) == len(theirs) == 879
-    assert {motif.tax_group for motif in motifs} == {"vertebrates"}
+    theirs = jaspardb(release="JASPAR2024").fetch_motifs(collection="CORE", tax_group=["insects"])
+    motifs = read_motifs("jaspar 2024", tax_group="insects")
+    assert len(motifs) == len(theirs) > 100
     for motif, other in zip(motifs, theirs, strict=True):
-        assert (motif.id, motif.name) == (other.matrix_id, other.name)
+        assert (motif.id, motif.name, motif.tax_group) == (other.matrix_id, other.name, "insects")
         assert np.array_equal(motif.counts, [other.counts[base] for base in "ACGT"])
-    gata = next(motif for motif in motifs if motif.name == "GATA1")
-    assert gata.family == "C4-GATA-related"
+    assert next(motif.family for motif in motifs if motif.name == "srp") == "C4-GATA-related"
     assert [motif.counts.tolist() for motif in read_motifs(theirs[:9])] == [m.counts.tolist() for m in motifs[:9]]
-    assert {motif.tax_group for motif in read_motifs(tax_group="fungi")} == {"fungi"}
 
 
 def test_other_sources() -> None:

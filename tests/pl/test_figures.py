@@ -15,6 +15,7 @@ from anndata import AnnData
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from tests._motifs import planted
 from tests._objects import added, annotated, pair, snapshot
 
 import scllmda as sl
@@ -31,6 +32,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], dict[str, Any], int]] = {
     "label_flow": (sl.pl.label_flow, {"truth": "cell_type"}, 1),
     "training_history": (sl.pl.training_history, {"key": "trained"}, 2),
     "marker_peaks": (sl.pl.marker_peaks, {"fdr": 1}, 1),
+    "marker_motifs": (sl.pl.marker_motifs, {"key": "motifs", "fdr": 1}, 1),
 }
 """With options and the number of panels."""
 ONE_PANEL = {
@@ -47,6 +49,8 @@ def query() -> AnnData:
     reference, query = pair()
     found = annotated(query, reference)
     sl.tl.marker_peaks(found)
+    found.var["sequence"] = pair(sequence=True)[1].var["sequence"]
+    sl.tl.marker_motifs(found, peaks={"first": found.var_names[:200]}, motifs=planted(found), key_added="motifs")
     found.uns["trained"] = {"history": {"loss": [3.0, 2.0, 1.5], "held_out_accuracy": [0.1, 0.6, 0.5], "best_epoch": 2}}
     return found
 

@@ -1,7 +1,7 @@
 """From raw posteriors to honest confidence.
 
-Holds temperature scaling, novelty scores, prediction sets and bins of confidence. Numpy arrays only; nothing here sees
-a query label.
+Holds temperature scaling, novelty scores, prediction sets, bins of confidence and the chance of a label to be wrong.
+Numpy arrays only; nothing here sees a query label.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from ._novelty import NoveltyRecipe, domain_shift, novelty, rejection_threshold,
 from ._prediction_sets import Sets, least_probabilities, prediction_sets
 from ._reliability_bins import ReliabilityBins, reliability_bins
 from ._temperature import fit_temperature, scale
+from ._wrong_labels import CONTRADICTED, wrong_labels
 
 __all__ = [
+    "CONTRADICTED",
     "NoveltyRecipe",
     "ReliabilityBins",
     "Sets",
@@ -24,4 +26,5 @@ __all__ = [
     "reliability_bins",
     "remoteness",
     "scale",
+    "wrong_labels",
 ]

@@ -38,6 +38,9 @@ _BY_NAME = {name: build for build, names in _SYNONYMS.items() for name in (build
 # Longer names first, so that GRCh38 is not found in a name that goes on.
 _INSIDE = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(_BY_NAME, key=len, reverse=True))})(?![0-9])")
 
+_TAX_GROUPS = {"dm": "insects", "ce": "nematodes", "saccer": "fungi", "aratha": "plants"}
+"""JASPAR's group of the species whose builds begin so; all others among the known ones are vertebrates."""
+
 _CHR1_LENGTH = {
     247_249_719: "hg18",
     249_250_621: "hg19",
@@ -73,6 +76,18 @@ def known_build(name: str) -> str | None:
     inside = {_BY_NAME[found] for found in _INSIDE.findall(text)}
     # "GRCh38_and_mm10" is of no one build.
     return inside.pop() if len(inside) == 1 else None
+
+
+def taxonomic_group(build: str) -> str:
+    """Return which of JASPAR's taxonomic groups the species of a known build belongs to.
+
+    Examples
+    --------
+    >>> from scllmda.genomics import taxonomic_group
+    >>> taxonomic_group("hg38"), taxonomic_group("dm6")
+    ('vertebrates', 'insects')
+    """
+    return next((group for start, group in _TAX_GROUPS.items() if build.rstrip("0123456789") == start), "vertebrates")
 
 
 def build_of_lengths(lengths: Mapping[str, int]) -> str | None:

@@ -36,7 +36,12 @@ protein are E, F, I, L, P or Q, letters that stand for no nucleotide, so that fa
 
 
 def fetch_sequences(
-    fasta: str | PathLike[str], intervals: Intervals, *, window: int | None = None, missing: Missing = "raise"
+    fasta: str | PathLike[str],
+    intervals: Intervals,
+    *,
+    window: int | None = None,
+    flank: int = 0,
+    missing: Missing = "raise",
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
     r"""Fetch the sequence of each interval from a FASTA.
 
@@ -59,6 +64,8 @@ def fetch_sequences(
     window
         Width in base pairs of the sequences, centered on ``(start + end) // 2``; N beyond the ends of the contig.
         ``None`` takes the intervals themselves.
+    flank
+        Base pairs on either side that are fetched too; N beyond the ends of the contig.
     missing
         What becomes of intervals whose contig is not in the FASTA: ``"raise"`` an error, ``"drop"`` them, or give them
         a sequence of ``"n"``.
@@ -99,6 +106,7 @@ def fetch_sequences(
     else:
         start = (intervals.start + intervals.end) // 2 - window // 2
         end = start + window
+    start, end = start - flank, end + flank
 
     with open_fasta(fasta_of(fasta)) as genome:
         code, chrom = pd.factorize(intervals.chrom)

@@ -66,7 +66,7 @@ def score_threshold(scores: npt.NDArray[np.int32], p_value: float) -> tuple[int,
     Parameters
     ----------
     scores
-        (4, L), of :meth:`Motif.scores`.
+        (4, L), of ``Motif.scores``.
     p_value
         Probability.
 

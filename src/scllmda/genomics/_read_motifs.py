@@ -31,8 +31,9 @@ def read_motifs(source: Any = None, *, tax_group: str = "vertebrates") -> list[M
     ----------
     source
         Name of a release of JASPAR, whose CORE collection pyjaspar brings along (``None``: "JASPAR2026"); path of a
-        file in MEME, JASPAR or TRANSFAC format; motifs of ``Bio.motifs``, or :class:`Motif`, in a list; or a mapping
-        of names to (4, L) arrays of counts or probabilities of A, C, G, T.
+        file in MEME, JASPAR or TRANSFAC format; a list of motifs of ``Bio.motifs``, or of
+        :class:`scllmda.genomics.Motif`; or a mapping of names to (4, L) arrays of counts or probabilities of A, C, G
+        and T.
     tax_group
         Of JASPAR's motifs.
 

@@ -10,6 +10,7 @@ from ._cells import Cells
 from ._contributions import Contributions, contributions
 from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
+from ._label_check import LabelCheck, PairError, check_labels, pair_errors
 from ._linear_model import LinearModel
 from ._members import log_folds
 from ._method import Method
@@ -41,8 +42,10 @@ __all__ = [
     "Contributions",
     "Expression",
     "ExpressionMethod",
+    "LabelCheck",
     "LinearModel",
     "Method",
+    "PairError",
     "Predicted",
     "Represented",
     "Result",
@@ -53,6 +56,7 @@ __all__ = [
     "Task",
     "Unlabeled",
     "cell_models",
+    "check_labels",
     "common_label",
     "contributions",
     "embedding_models",
@@ -64,6 +68,7 @@ __all__ = [
     "make_expression_recipe",
     "make_novelty_recipe",
     "make_recipe",
+    "pair_errors",
     "places",
     "predict_expression",
     "pretrained_models",

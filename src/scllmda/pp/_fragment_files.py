@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_GZIP_MAGIC = b"\x1f\x8b"
+    from ..genomics import Intervals
+
+GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_CONTIG = 2**31 - 1
 """Base pairs that SnapATAC2 is told each contig has: more than any has, since it stops at a fragment after the end."""
 _SHIFTS = (-50_000, -10_000, 10_000, 50_000)
@@ -82,7 +84,7 @@ def look_at(path: Path) -> Fragments:
     require_file(path, "a file of fragments")
     require_unpacked(path, "fragments that are plain or packed by gzip or bgzip", but={"gzip"})
     with path.open("rb") as file:
-        is_gzipped = file.read(2) == _GZIP_MAGIC
+        is_gzipped = file.read(2) == GZIP_MAGIC
     build = None
     with damage_named(path, of_anndata=False), gzip.open(path) if is_gzipped else path.open("rb") as lines:
         for line in lines:

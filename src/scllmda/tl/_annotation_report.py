@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 from .. import _cautions
 from .. import _logging as logg
 from .._keys import UNASSIGNED
+from ..calibration import CONTRADICTED, wrong_labels
 from ..methods import Annotation
 from ._choices import Choices
-
-CONTRADICTED = 0.25
-"""A reference cell is named as contradicted if its label has less than this share of the probability of its likeliest
-label, as predicted from the rest of the reference. Where a fifth of the labels of bone marrow were made wrong, .85 to
-.95 of these cells were named, and .88 to .97 of the named ones were of them; with .1, as few as .65 were named, if
-wrong labels were drawn in proportion to the types."""
 
 
 def contradicted(
     annotation: Annotation, codes: NDArray[np.integer], cells: NDArray[np.intp], names: pd.Index
 ) -> NDArray[np.object_]:
     """Return the names of reference cells whose label the rest of the reference contradicts.
+
+    As :func:`scllmda.tl.check_reference` does, by predictions of the cells as they are seen in this annotation: by the
+    peaks and as few counts as the query has.
 
     Parameters
     ----------
@@ -43,9 +41,8 @@ def contradicted(
     reference = np.flatnonzero(codes >= 0)
     at = np.empty(len(codes), dtype=np.intp)
     at[reference] = np.arange(len(reference))
-    proba, own = annotation.held_out[at[cells]], codes[cells]
-    of_label = proba[np.arange(len(own)), own]
-    return names.to_numpy(dtype=object)[of_label < CONTRADICTED * proba.max(axis=1)]
+    chance, _ = wrong_labels(annotation.held_out[at[cells]], codes[cells])
+    return names.to_numpy(dtype=object)[chance > CONTRADICTED]
 
 
 def report(
