@@ -104,6 +104,15 @@ def annotation_keys(key: str = "scllmda") -> set[tuple[str, str]]:
     }
 
 
+def evidence_keys(key: str = "scllmda", *, n_open: bool = True, pooled: bool = False) -> set[tuple[str, str]]:
+    """Return the slots that say what labels rest on."""
+    return {
+        *(("var", name) for name in (f"{key}_rate", f"{key}_peak")),
+        *(("varm", name) for name in (f"{key}_loadings", *([f"{key}_n_open"] if n_open else []))),
+        *([("obsp", f"{key}_pooled")] if pooled else []),
+    }
+
+
 def snapshot(adata: AnnData) -> Slots:
     """Return a deep copy of all that an object holds."""
     # anndata 0.13 has .X among the layers, as None.

@@ -475,6 +475,21 @@ CALLS = {
         ["<code>(query, reference); table = <call>"],
         "len(table) == 100 and table['score'].between(0, 1).all()",
     ),
+    "labels that rest on no peaks": Advice(
+        "sl.tl.annotate(query, reference, method='lsi_lr')",
+        "sl.get.evidence(query, 'B')",
+        "What labels of method='lsi_lr' rest on cannot be told <…> Pass <code> to sl.tl.annotate",
+        ["sl.tl.annotate(query, reference, <code>); table = <call>"],
+        "abs(table['contribution'].sum() - table.attrs['log_odds']) < 1e-6",
+    ),
+    "labels that rest on peaks that are lost": Advice(
+        "sl.tl.annotate(query, reference); whole, query = query, query[:, 9:].copy()",
+        "sl.get.evidence(query, 'B')",
+        "peaks that the labels 'scllmda' rest on; expected all of them. Pass the object as it was annotated, or run "
+        "<code> on it again",
+        ["query = whole; table = <call>", "<code>(query, reference); table = <call>"],
+        "abs(table['contribution'].sum() - table.attrs['log_odds']) < 1e-6",
+    ),
     "no annotation to plot": Advice(
         "",
         "sl.pl.confusion(query, truth='cell_type', return_fig=True)",

@@ -68,8 +68,36 @@ class AnnotationKeys:
         return f"{self.key}_ppmi"
 
     @property
+    def loadings(self) -> str:
+        """``.varm``: loadings of the peaks that cells were placed by, zero for the others."""
+        return f"{self.key}_loadings"
+
+    @property
+    def n_open(self) -> str:
+        """``.varm``: reference cells of each class in which a peak is open; NaN for peaks that the reference lacks."""
+        return f"{self.key}_n_open"
+
+    @property
+    def rate(self) -> str:
+        """``.var``: base rate of the peaks that cells were placed by, 0 for the others."""
+        return base_rate(self.key)
+
+    @property
+    def peak(self) -> str:
+        """``.var``: number of the peak that a peak counts as, -1 for none; several may count as one."""
+        return f"{self.key}_peak"
+
+    @property
+    def pooled(self) -> str:
+        """``.obsp``: whose counts were added to those of each cell, where cells were pooled."""
+        return f"{self.key}_pooled"
+
+    @property
     def uns(self) -> str:
-        """``.uns``: params, classes, history, coverage, reference; ontology, sets, if asked for; umap, once drawn."""
+        """``.uns``: params, classes, history, coverage, reference; ontology, sets, if asked for; umap, once drawn.
+
+        And evidence, what labels were made with, where they can be traced to peaks.
+        """
         return self.key
 
     @property
@@ -80,6 +108,15 @@ class AnnotationKeys:
             *(("obsm", name) for name in (self.proba, self.aligned)),
             *(("obsp", name) for name in (self.connectivities, self.ppmi)),
             ("uns", self.uns),
+        ]
+
+    @property
+    def evidence(self) -> list[tuple[str, str]]:
+        """Slots, besides those, that an annotation may have whose labels can be traced to peaks."""
+        return [
+            *(("varm", name) for name in (self.loadings, self.n_open)),
+            *(("var", name) for name in (self.rate, self.peak)),
+            ("obsp", self.pooled),
         ]
 
     @property

@@ -206,6 +206,7 @@ PAGES: dict[str, Page] = {
         needs="snapatac2",
     ),
     "docs/guide/dna.md": Page("query reference hg38.fa dnabert2"),
+    "docs/guide/evidence.md": Page("query reference genes.bed"),
     "docs/guide/footprints.md": Page("query reference fragments.tsv.gz hg38.fa", needs="pyjaspar"),
     "docs/guide/labels.md": Page("query reference both"),
     "docs/guide/markers.md": Page("query reference both genes.bed"),

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from tests.methods._tasks import make_task
 
 from scllmda.methods import RobustRecipe, robust
-from scllmda.methods._robust import _without_absent
+from scllmda.methods._robust import _factor_of_absent, _times
 
 N_CELLS, N_NEIGHBORS = 60, 10
 SHARE = np.array([0.4, 0.3, 0.3])
@@ -28,7 +28,7 @@ def query_with(n_rare: int, n_alike: int) -> tuple[np.ndarray, sp.csr_matrix]:
 
 
 def called(proba: np.ndarray, graph: sp.csr_matrix, recipe: RobustRecipe) -> np.ndarray:
-    found = _without_absent(proba, graph, SHARE, recipe)
+    found = _times(proba, _factor_of_absent(proba, graph, SHARE, recipe))
     np.testing.assert_allclose(found.sum(axis=1), 1)
     return found.argmax(axis=1)
 
@@ -76,7 +76,7 @@ def test_lone_cells_of_a_type_with_much_of_the_probability_are_kept() -> None:
 def test_what_is_absent_is_a_hundred_times_less_likely() -> None:
     proba, graph = query_with(5, 0)
     expected = proba * [1, 1, 0.01]
-    found = _without_absent(proba, graph, SHARE, RobustRecipe())
+    found = _times(proba, _factor_of_absent(proba, graph, SHARE, RobustRecipe()))
     np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
 
 

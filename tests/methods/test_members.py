@@ -72,7 +72,7 @@ def test_profiles_are_naive_bayes_on_summed_counts(
     known, new = np.arange(0, 60), np.arange(60, N_CELLS)
     labels = np.where(np.arange(60) < 50, truth[:60], 0)
     of_new = part(seen, new)
-    found = by_profiles(part(seen, known), labels, of_new, 3, prior_weight=prior_weight)
+    found = by_profiles(part(seen, known), labels, 3, prior_weight=prior_weight)(of_new)
     share = np.asarray(X[known].sum(axis=0)).ravel() / X[known].sum()
     # As many counts more as there are peaks, in the shares of all.
     model = MultinomialNB(alpha=N_PEAKS * share, force_alpha=True, fit_prior=True)
@@ -86,12 +86,10 @@ def test_profiles_are_naive_bayes_on_summed_counts(
 def test_pooled_regressions_learn_at_all_resolutions(seen: DomainCells, truth: np.ndarray) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     labels = truth[:60]
-    found = by_pooled_cells(known, labels, new, 3, C=0.25, balance=0.4)
+    found = by_pooled_cells(known, labels, 3, C=0.25, balance=0.4)(new)
     rows = replace(known, alone=np.concatenate([known.alone, *known.pooled]))
-    views = [
-        by_cells_alone(rows, np.tile(labels, 3), replace(new, alone=view), 3, C=0.25, balance=0.4)
-        for view in new.pooled
-    ]
+    fitted = by_cells_alone(rows, np.tile(labels, 3), 3, C=0.25, balance=0.4)
+    views = [fitted(replace(new, alone=view)) for view in new.pooled]
     np.testing.assert_allclose(found, log_softmax(np.mean(views, axis=0), axis=1), atol=1e-5)
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
 
@@ -101,18 +99,17 @@ def test_of_many_rows_a_part_is_looked_at(
 ) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
     looked_at = []
-    regress = _members.logistic_posteriors
-    monkeypatch.setattr(
-        _members, "logistic_posteriors", lambda X, *a, **k: looked_at.append(len(X)) or regress(X, *a, **k)
-    )
+    regress = _members.fit_logistic
+    monkeypatch.setattr(_members, "fit_logistic", lambda X, *a, **k: looked_at.append(len(X)) or regress(X, *a, **k))
     for most, expected in ((6_000, 180), (100, 100), (10, 60)):
         monkeypatch.setattr(_members, "MOST_ROWS", most)
-        found = by_pooled_cells(known, truth[:60], new, 3, C=0.25, balance=0.4)
+        found = by_pooled_cells(known, truth[:60], 3, C=0.25, balance=0.4)(new)
         assert looked_at[-2:] == [expected, expected]
         np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
-        np.testing.assert_array_equal(found, by_pooled_cells(known, truth[:60], new, 3, C=0.25, balance=0.4))
+        again = by_pooled_cells(known, truth[:60], 3, C=0.25, balance=0.4)(new)
+        np.testing.assert_array_equal(found, again)
 
 
 def test_a_class_without_cells_is_next_to_impossible(seen: DomainCells, truth: np.ndarray) -> None:
     known, new = part(seen, np.arange(0, 60)), part(seen, np.arange(60, N_CELLS))
-    assert np.exp(by_profiles(known, truth[:60], new, 5, prior_weight=0.6))[:, 3:].max() < 1e-3
+    assert np.exp(by_profiles(known, truth[:60], 5, prior_weight=0.6)(new))[:, 3:].max() < 1e-3

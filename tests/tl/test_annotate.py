@@ -21,6 +21,7 @@ from tests._objects import (
     assert_same,
     assert_same_annotation,
     change_labels,
+    evidence_keys,
     pair,
     snapshot,
     together,
@@ -91,7 +92,7 @@ class TestSlots:
         query.layers["raw"], query.obsm["X_pca"] = query.X.copy(), np.ones((query.n_obs, 2))
         before, reference_before = snapshot(query), snapshot(reference)
         assert sl.tl.annotate(query, reference, n_latent=16, key_added=key) is None
-        assert added(before, snapshot(query)) == annotation_keys(key)
+        assert added(before, snapshot(query)) == annotation_keys(key) | evidence_keys(key)
         assert added(reference_before, snapshot(reference)) == set()
 
     def test_types(self, expected: AnnData) -> None:
@@ -127,7 +128,7 @@ class TestSlots:
 
     def test_uns(self, expected: AnnData) -> None:
         uns = expected.uns["scllmda"]
-        assert set(uns) == {"params", "classes", "history", "coverage", "reference"}
+        assert set(uns) == {"params", "classes", "history", "coverage", "reference", "evidence"}
         assert uns["classes"].tolist() == sorted(uns["classes"])
         assert uns["coverage"]["sequence"] == "none"
         assert uns["coverage"]["n_matched_reference"] == 640
@@ -158,12 +159,12 @@ class TestSlots:
     def test_a_second_annotation_leaves_the_first(self, expected: AnnData) -> None:
         first = snapshot(expected)
         second = annotated(expected, pair()[0], key_added="other")
-        assert added(first, snapshot(second)) == annotation_keys("other")
+        assert added(first, snapshot(second)) == annotation_keys("other") | evidence_keys("other")
 
 
 class TestOneObject:
     def test_slots(self, joint: AnnData) -> None:
-        assert added(snapshot(together()), snapshot(joint)) == annotation_keys()
+        assert added(snapshot(together()), snapshot(joint)) == annotation_keys() | evidence_keys()
 
     def test_labeled_cells_keep_their_labels(self, joint: AnnData) -> None:
         known = (joint.obs["cell_type"] != "unknown").to_numpy()
@@ -392,7 +393,7 @@ class TestFrozen:
         query, before = pair()[1], snapshot(fitted)
         query_before = snapshot(query)
         assert sl.tl.annotate(query, fitted, frozen=True, max_false_rejection=None) is None
-        assert added(query_before, snapshot(query)) == annotation_keys()
+        assert added(query_before, snapshot(query)) == annotation_keys() | evidence_keys(n_open=False)
         assert added(before, snapshot(fitted)) == set()
         uns = query.uns["scllmda"]
         assert uns["params"]["n_latent"] == 16

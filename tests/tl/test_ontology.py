@@ -11,7 +11,16 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from mudata import MuData
-from tests._objects import added, annotated, annotation_keys, assert_refused, assert_same_annotation, pair, snapshot
+from tests._objects import (
+    added,
+    annotated,
+    annotation_keys,
+    assert_refused,
+    assert_same_annotation,
+    evidence_keys,
+    pair,
+    snapshot,
+)
 from tests._objects import together as unlabeled_and_labeled
 
 import scllmda as sl
@@ -49,7 +58,7 @@ def test_each_cell_has_the_id_of_its_label(objects: tuple[AnnData, AnnData]) -> 
     reference, query = objects
     before = snapshot(query)
     found = annotated(query, reference, ontology_key=COLUMN, max_false_rejection=0.2)
-    assert added(before, snapshot(found)) == {*annotation_keys(), ("obs", SLOT)}
+    assert added(before, snapshot(found)) == {*annotation_keys(), *evidence_keys(), ("obs", SLOT)}
     assert (found.obs["scllmda"] == "Unassigned").any()
     assert ids_of(found) == expected_ids(found, IDS)
     assert set(found.obs[SLOT].cat.categories) == set(found.obs[SLOT].dropna())

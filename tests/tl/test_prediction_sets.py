@@ -21,6 +21,7 @@ from tests._objects import (
     assert_same,
     assert_same_annotation,
     change_labels,
+    evidence_keys,
     pair,
     snapshot,
     together,
@@ -53,8 +54,9 @@ def test_nothing_else_changes(objects: tuple[AnnData, AnnData], found: AnnData) 
     reference, query = objects
     before = snapshot(query)
     without = annotated(query, reference, labels_key=LEVELS, recipe={"restart": 1.0})
-    assert added(before, snapshot(without)) == annotation_keys()
-    assert added(before, snapshot(found)) == annotation_keys() | SLOTS
+    kept = annotation_keys() | evidence_keys()
+    assert added(before, snapshot(without)) == kept
+    assert added(before, snapshot(found)) == kept | SLOTS
     params = without.uns["scllmda"]["params"] | {"set_coverage": 0.9}
     assert_same(found.uns["scllmda"]["params"], params)
     assert_same_annotation(found, without, ignore=("params", "sets"))

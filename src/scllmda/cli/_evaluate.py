@@ -34,7 +34,7 @@ def run(options: Namespace) -> None:
     from .. import get, metrics
     from .._anndata import obs_column, read
     from .._keys import AnnotationKeys
-    from ..pl import query_cells
+    from ..get import query_cells
 
     require_data(options.input, "--input")
     data = read_data(options.input, "--input", options.mod)

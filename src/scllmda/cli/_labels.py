@@ -16,7 +16,7 @@ def summary(data: AnnData | MuData, key: str, mod: str) -> dict[str, Any]:
     from .. import get
     from .._anndata import read
     from .._keys import UNASSIGNED
-    from ..pl import query_cells
+    from ..get import query_cells
 
     adata = read(data, mod=mod)
     table = get.annotation(adata, key)[query_cells(data, adata, key)]

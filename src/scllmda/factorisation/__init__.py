@@ -12,6 +12,7 @@ from ._evidence import Evidence, Thinned, chance_to_match, evidence
 from ._fit import Factorisation, fit
 from ._leading_axes import leading_axes
 from ._margins import Margins, margins, open_counts
+from ._placement import Placed, Placement
 from ._sequence_prior import SequencePrior, tells_peaks_apart
 from ._threads import in_order
 
@@ -23,6 +24,8 @@ __all__ = [
     "Factorisation",
     "InMemory",
     "Margins",
+    "Placed",
+    "Placement",
     "SequencePrior",
     "Thinned",
     "chance_to_match",

@@ -108,16 +108,20 @@ class CellMapper:
         The space.
     expected
         (n_peaks,) base rates; 0 for peaks that were not measured in these cells, which are then left out.
+    gram
+        (k, k): D, where it is known.
     """
 
-    def __init__(self, decoder: Decoder, expected: Float) -> None:
+    def __init__(self, decoder: Decoder, expected: Float, gram: Float | None = None) -> None:
         # Rates are stored in single precision. Rounding them here makes mapped cells equal to fitted ones.
         expected = expected.astype(np.float32).astype(np.float64)
         self._used = (expected > 0).astype(np.float32)
         self._loadings = decoder.loadings * self._used[:, None]
         self._mass = expected.sum()
         self._mean = np.einsum("i,ik->k", expected, decoder.loadings)
-        self._shrinkage = Shrinkage(decoder.gram(expected), decoder.cell_covariance)
+        self.gram: Float = decoder.gram(expected) if gram is None else gram
+        """D (k, k)."""
+        self._shrinkage = Shrinkage(self.gram, decoder.cell_covariance)
 
     def __call__(self, X: sp.csr_matrix) -> NDArray[np.float32]:
         """Return the embedding (n_cells, k) of counts (n_cells, n_peaks), rounded to half precision.
@@ -144,6 +148,11 @@ class CellMapper:
             scores = _row_by_row(pull[tile], self._shrinkage.axes) * self._shrinkage.variance(exposure[tile])
             cells[tile] = half_precision(_row_by_row(scores, self._shrinkage.axes.T))
         return cells
+
+    def pull_along(self, directions: Float, exposure: Float) -> Float:
+        """Return u (n_cells, k) such that u · pull is the length of w along a direction for each cell (n_cells, k)."""
+        axes = self._shrinkage.axes
+        return ((directions @ axes) * self._shrinkage.variance(exposure)) @ axes.T
 
 
 def half_precision(values: Float) -> NDArray[np.float32]:

@@ -7,9 +7,12 @@ slots. Nothing but the registry names a system.
 from __future__ import annotations
 
 from ._cells import Cells
+from ._contributions import Contributions, contributions
 from ._decide import common_label, finest_label, majority_label
 from ._expression import ExpressionMethod, Predicted, predict_expression
 from ._label_check import LabelCheck, PairError, check_labels, pair_errors
+from ._linear_model import LinearModel
+from ._members import log_folds
 from ._method import Method
 from ._pretraining import Expression, Unlabeled, places
 from ._registry import (
@@ -36,9 +39,11 @@ __all__ = [
     "Alike",
     "Annotation",
     "Cells",
+    "Contributions",
     "Expression",
     "ExpressionMethod",
     "LabelCheck",
+    "LinearModel",
     "Method",
     "PairError",
     "Predicted",
@@ -53,10 +58,12 @@ __all__ = [
     "cell_models",
     "check_labels",
     "common_label",
+    "contributions",
     "embedding_models",
     "expression_method",
     "finest_label",
     "get",
+    "log_folds",
     "majority_label",
     "make_expression_recipe",
     "make_novelty_recipe",

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, filterwarnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -35,6 +37,29 @@ NEGLIGIBLE = 0.1
 of the dimensions on bone marrow. Posteriors change by 1e-5 in the mean; with 1 it is 1e-4."""
 
 
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted multinomial logistic regression: log odds of two classes are linear in where a cell is."""
+
+    coef: Float
+    """(n_classes, d): of features that were centered and scaled; 0 for classes without a cell."""
+    intercept: Float
+    """(n_classes,): -infinity for classes without a cell."""
+    center: Float
+    """(d,)."""
+    spread: float
+    """Of the features, around their means."""
+
+    def posteriors(self, cells: Float) -> Float:
+        """Return the posteriors (n_cells, n_classes) of cells (n_cells, d); classes without a cell get 0."""
+        from threadpoolctl import threadpool_limits
+
+        # In double precision, so that probabilities add up to one.
+        scaled = ((cells - self.center) / self.spread).astype(np.float64)
+        with threadpool_limits(1):
+            return softmax(scaled @ self.coef.T + self.intercept, axis=1)
+
+
 def logistic_posteriors(
     known: Float,
     labels: Codes,
@@ -44,7 +69,12 @@ def logistic_posteriors(
     C: float,
     balance: float = 0.0,
 ) -> Float:
-    """Return posteriors (n_new, n_classes) of scikit-learn's multinomial logistic regression.
+    """Return posteriors (n_new, n_classes) of new cells (n_new, d) by :func:`fit_logistic` on known ones."""
+    return fit_logistic(known, labels, n_classes, C=C, balance=balance).posteriors(new)
+
+
+def fit_logistic(known: Float, labels: Codes, n_classes: int, *, C: float, balance: float = 0.0) -> Logistic:
+    """Fit scikit-learn's multinomial logistic regression.
 
     Features are centered, and scaled as a whole to unit spread: leading dimensions keep their larger say. It runs on
     one thread: on data of usual size, several cost more than they gain.
@@ -54,9 +84,7 @@ def logistic_posteriors(
     known
         (n_known, d) cells of known class.
     labels
-        (n_known,) their class codes; classes without a cell get 0.
-    new
-        (n_new, d) cells.
+        (n_known,) their class codes.
     n_classes
         Number of classes.
     C
@@ -68,24 +96,26 @@ def logistic_posteriors(
     from threadpoolctl import threadpool_limits
 
     classes, codes = np.unique(labels, return_inverse=True)
-    proba = np.zeros((len(new), n_classes))
+    center, spread = known.mean(axis=0), float(known.std()) or 1.0
+    coef, intercept = np.zeros((n_classes, known.shape[1])), np.full(n_classes, -np.inf)
+    intercept[classes] = 0
     if len(classes) == 1:
-        proba[:, classes] = 1
-        return proba
+        return Logistic(coef, intercept, center, spread)
     n_cells = np.bincount(codes)
     chosen = _spread_out(codes, n_cells)
     weight = (n_cells ** (1.0 - balance) / np.bincount(codes[chosen]))[codes[chosen]]
     weight *= len(codes) / weight.sum()
-    center, spread = known.mean(axis=0), known.std() or 1.0
     cells = ((known[chosen] - center) / spread).astype(np.float32)
     heard = len(cells) * cells.var(axis=0) * C >= NEGLIGIBLE
     if not heard.any():
         heard[:] = True
     with threadpool_limits(1):
         model = _fit(cells[:, heard], codes[chosen], weight, C)
-        # In double precision, so that probabilities add up to one.
-        proba[:, classes] = model.predict_proba(((new - center) / spread).astype(np.float64)[:, heard])
-    return proba
+    # Of two classes scikit-learn has the log odds of the second alone: half of them for it, half against the first.
+    of_two = np.array([[-0.5], [0.5]])
+    coef[np.ix_(classes, heard)] = model.coef_ if len(classes) > 2 else of_two * model.coef_
+    intercept[classes] = model.intercept_ if len(classes) > 2 else of_two[:, 0] * model.intercept_
+    return Logistic(coef, intercept, center, spread)
 
 
 def _fit(cells: Float, codes: Codes, weight: Float, C: float) -> LogisticRegression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from ..factorisation import Evidence, in_order
 from ..graphs import nearest_graphs
-from ._logistic import logistic_posteriors, quiet_newton
+from ._logistic import Logistic, fit_logistic, quiet_newton
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -45,6 +45,11 @@ class DomainCells:
     """Whether all cells are of one type, so that each is pooled with all the others."""
 
     @cached_property
+    def pools(self) -> list[sp.csr_matrix]:
+        """(n_cells, n_cells) for each pool size: ones at the neighbors that a cell is pooled with."""
+        return nearest_graphs(self.around, self.pool_sizes)
+
+    @cached_property
     def pooled(self) -> list[NDArray[np.float32]]:
         """(n_cells, d) for each pool size: where a cell is by the summed counts of itself and as many neighbors."""
         assert self.evidence is not None
@@ -52,21 +57,69 @@ class DomainCells:
             pull, exposure = (x.sum(axis=0, keepdims=True) for x in (self.evidence.pull, self.evidence.exposure))
             together = (self.evidence.mapper.embed(pull, exposure) @ self.axes).astype(np.float32)
             return [np.repeat(together, len(self.alone), axis=0)]
-        graphs = nearest_graphs(self.around, self.pool_sizes)
-        return [(self.evidence.pooled(graph).cells @ self.axes).astype(np.float32) for graph in graphs]
+        return [(self.evidence.pooled(graph).cells @ self.axes).astype(np.float32) for graph in self.pools]
+
+    def links(self, members: Iterable[Regressions | Profiles]) -> sp.csr_matrix | None:
+        """Return whose counts members add to those of each cell, (n_cells, n_cells) uint8; None if nobody's.
+
+        Bit 0 is set at the neighbors of :attr:`graph`, bit 1 + s at those of :attr:`pools` s.
+        """
+        members, graphs = list(members), {}
+        if any(isinstance(member, Profiles) for member in members):
+            graphs[0] = self.graph
+        if not self.is_one_type and any(isinstance(member, Regressions) and member.pooled for member in members):
+            graphs |= dict(enumerate(self.pools, start=1))
+        return (
+            None if not graphs else sp.csr_matrix(sum(2**bit * graph for bit, graph in graphs.items()), dtype=np.uint8)
+        )
 
 
-def by_cells_alone(
-    known: DomainCells, labels: Codes, new: DomainCells, n_classes: int, *, C: float, balance: float
-) -> Float:
-    """Return log posteriors (n_new, n_classes) of regressions that see each cell for itself."""
-    return _regressions(known.alone, labels, [new.alone], n_classes, C=C, balance=balance)
+@dataclass(frozen=True)
+class Regressions:
+    """Two fitted logistic regressions, on cells as they are and scaled to unit length."""
+
+    plain: Logistic
+    unit: Logistic
+    pooled: bool
+    """Whether new cells are seen pooled with their neighbors."""
+
+    def __call__(self, new: DomainCells) -> Float:
+        """Return log posteriors (n_new, n_classes): the mean over both, and over the pool sizes if cells are pooled."""
+        views = new.pooled if self.pooled else [new.alone]
+        return log_softmax(np.mean([self.logs(cells) for cells in views], axis=0), axis=1)
+
+    def logs(self, cells: Float) -> Float:
+        """Return the mean of both log posteriors, the product of both but for a constant, of cells (n_cells, d)."""
+        from sklearn.preprocessing import normalize
+
+        both = self.plain.posteriors(cells), self.unit.posteriors(normalize(cells))
+        return np.mean([np.log(posteriors + FLOOR) for posteriors in both], axis=0)
 
 
-def by_pooled_cells(
-    known: DomainCells, labels: Codes, new: DomainCells, n_classes: int, *, C: float, balance: float
-) -> Float:
-    """Return log posteriors (n_new, n_classes) of regressions that see each new cell pooled with its neighbors.
+@dataclass(frozen=True)
+class Profiles:
+    """A fitted naive Bayes classifier on summed counts."""
+
+    folds: Float
+    """(n_peaks, n_classes): log of how many times as large a part of a class's counts lies on a peak as of all."""
+    prior: Float
+    """(n_classes,): what is added to the log odds whatever the counts."""
+
+    def __call__(self, new: DomainCells) -> Float:
+        """Return log posteriors (n_new, n_classes) given the counts of each new cell and its neighbors."""
+        assert new.evidence is not None
+        scores = new.evidence.scores(self.folds).astype(np.float64)
+        scores += new.graph @ scores
+        return log_softmax(scores + self.prior, axis=1)
+
+
+def by_cells_alone(known: DomainCells, labels: Codes, n_classes: int, *, C: float, balance: float) -> Regressions:
+    """Fit regressions that see each cell for itself."""
+    return _regressions(known.alone, labels, n_classes, C=C, balance=balance, pooled=False)
+
+
+def by_pooled_cells(known: DomainCells, labels: Codes, n_classes: int, *, C: float, balance: float) -> Regressions:
+    """Fit regressions that see each new cell pooled with its neighbors.
 
     They learn from known cells alone and pooled with few and many of their neighbors: what holds for all of these is no
     matter of how noisy a cell is. Of more than ``MOST_ROWS`` such rows a random part is looked at, no fewer than there
@@ -78,20 +131,17 @@ def by_pooled_cells(
     if len(cells) > n_looked_at:
         rows = np.sort(np.random.default_rng(0).permutation(len(cells))[:n_looked_at])
         cells, labels = cells[rows], labels[rows]
-    return _regressions(cells, labels, new.pooled, n_classes, C=C, balance=balance)
+    return _regressions(cells, labels, n_classes, C=C, balance=balance, pooled=True)
 
 
-def by_profiles(known: DomainCells, labels: Codes, new: DomainCells, n_classes: int, *, prior_weight: float) -> Float:
-    r"""Return log posteriors (n_new, n_classes) of a naive Bayes classifier on pooled counts.
+def by_profiles(known: DomainCells, labels: Codes, n_classes: int, *, prior_weight: float) -> Profiles:
+    r"""Fit a naive Bayes classifier on the counts of each new cell and its neighbors.
 
-    log p(c | cell) = Σ_i x_i log(θ_ci / θ_i) + const, where x_i are the counts of the cell and its neighbors on peak i,
-    θ_i is the share of all known counts that lie on it, and θ_ci = (x_ci + P θ_i) / (x_c + P) that of class c, to which
-    as many counts are added, in the shares of all, as there are peaks, P. It needs no space in which to place cells, so
-    that it works with few peaks.
+    It needs no space in which to place cells, so that it works with few peaks.
 
     Parameters
     ----------
-    known, new
+    known
         With evidence.
     labels
         (n_known,) codes.
@@ -101,38 +151,35 @@ def by_profiles(known: DomainCells, labels: Codes, new: DomainCells, n_classes: 
         Exponent of the classes' shares of the known cells, which the probabilities are multiplied by.
     """
     assert known.evidence is not None
-    assert new.evidence is not None
     totals = np.zeros((n_classes, known.evidence.counts.shape[1]))
     found = known.evidence.totals(labels)
     totals[: len(found)] = found
-    n_peaks = totals.shape[1]
+    prior = np.bincount(labels, minlength=n_classes) / len(labels)
+    return Profiles(log_folds(totals), prior_weight * np.log(prior + FLOOR))
+
+
+def log_folds(totals: Float) -> Float:
+    r"""Return log(θ_ci / θ_i), (n_peaks, n_classes), by the counts of each class on each peak (n_classes, n_peaks).
+
+    θ_i is the share of all counts that lie on peak i, and θ_ci = (x_ci + P θ_i) / (x_c + P) that of class c, to which
+    as many counts are added, in the shares of all, as there are peaks, P. Then log p(c | counts x) is
+    Σ_i x_i log(θ_ci / θ_i) + const.
+    """
+    n_classes, n_peaks = totals.shape
     share = totals.sum(axis=0) / max(totals.sum(), 1)
     profiles = (totals + n_peaks * share) / (totals.sum(axis=1, keepdims=True) + n_peaks)
     is_open = share > 0
     folds = np.zeros((n_peaks, n_classes))
     folds[is_open] = np.log(profiles[:, is_open] / share[is_open]).T
-    scores = new.evidence.scores(folds).astype(np.float64)
-    scores += new.graph @ scores
-    prior = np.bincount(labels, minlength=n_classes) / len(labels)
-    return log_softmax(scores + prior_weight * np.log(prior + FLOOR), axis=1)
+    return folds
 
 
-def _regressions(
-    known: Float, labels: Codes, new: Sequence[Float], n_classes: int, *, C: float, balance: float
-) -> Float:
-    """Return log posteriors (n_new, n_classes) of two regressions, on cells as they are and scaled to unit length.
-
-    Their mean is the product of both posteriors. New cells may be given by several pool sizes, ``new`` (n_new, d) each;
-    then it is the mean over these too.
-    """
+def _regressions(known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool) -> Regressions:
     from sklearn.preprocessing import normalize
 
-    cells = np.concatenate(new)
-
-    def log_posteriors(sides: tuple[Float, Float]) -> Float:
-        return np.log(logistic_posteriors(sides[0], labels, sides[1], n_classes, C=C, balance=balance) + FLOOR)
+    def fitted(cells: Float) -> Logistic:
+        return fit_logistic(cells, labels, n_classes, C=C, balance=balance)
 
     with quiet_newton():
-        logs = list(in_order(log_posteriors, [(known, cells), (normalize(known), normalize(cells))]))
-    mean = np.mean(logs, axis=0).reshape(len(new), -1, n_classes).mean(axis=0)
-    return log_softmax(mean, axis=1)
+        plain, unit = in_order(fitted, [known, normalize(known)])
+    return Regressions(plain, unit, pooled)

@@ -47,6 +47,8 @@ class Method:
     embed: Callable[[Unlabeled, Any, str], tuple[NDArray[np.float32], Mapping[str, Any]]] | None = None
     """From cells without labels, the recipe with the weights of a pre-training, and a torch device to (n_cells, k)
     vectors, zero for cells of which nothing is known, and numbers for ``.uns``. None: it has no such vectors."""
+    has_evidence: bool = False
+    """Whether its labels rest on peaks in a way that can be told: its results have a ``model``."""
 
     def parts(self, recipe: Any) -> frozenset[str]:
         """Return the parts of the source that it reads with a recipe.

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from ..calibration import fit_temperature, scale
 from ..graphs import NearestCells, nearest_graph, neighbors_among, personalized_propagation, symmetrize
 from ._held_out_parts import held_out_parts
-from ._members import DomainCells, by_cells_alone, by_pooled_cells, by_profiles
+from ._linear_model import LinearModel
+from ._members import DomainCells, Profiles, Regressions, by_cells_alone, by_pooled_cells, by_profiles
 from ._method import Method
 from ._mixture import fit_mixture, mix
 from ._one_type import go_together
@@ -21,7 +22,8 @@ from ._task import Alike, Result, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
-Classifier = Callable[[DomainCells, Codes, DomainCells, int], Float]
+Classifier = Callable[[DomainCells, Codes, int], Regressions | Profiles]
+"""Learns from known cells, their labels, and the number of classes; what it returns gives new cells log posteriors."""
 
 ABSENT = 0.01
 """Factor of the probability of a type that was found absent from the query: it is called where nothing else is as
@@ -95,20 +97,24 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     weights, temperature, held_out, alike = _calibrate(classifiers, tried, known, labels, n_classes, share, recipe)
 
     # log p = Σ_m weight_m log p_m + const, over the classifiers m that take part.
-    logs = {"alone": classifiers["alone"](known, labels, new, n_classes)}
+    members = {name: classifiers[name](known, labels, n_classes) for name in weights}
+    logs = {"alone": members["alone"](new)}
     is_one_type = share == 1 and _is_one_type(task, tried, np.exp(logs["alone"]))
     pooled = replace(new, is_one_type=is_one_type)
-    logs |= {name: classifiers[name](known, labels, pooled, n_classes) for name in weights if name != "alone"}
+    logs |= {name: member(pooled) for name, member in members.items() if name != "alone"}
     # p ← restart p + (1 − restart) × that of neighbors, until it no longer changes; then p^(1/temperature).
     smoothed = _smooth(mix(logs, weights), new.graph, _votes(known, labels, new, task), share, recipe.restart)
     proba = scale(smoothed, temperature)
     of_sets = Alike(alike[0], scale(alike[1], temperature), proba)
+    factor: Float = np.ones(n_classes)
     if share == 1:
         expected = np.bincount(labels, minlength=n_classes) / len(labels)
-        proba = _without_absent(proba, symmetrize(new.graph), expected, recipe)
+        factor = _factor_of_absent(proba, symmetrize(new.graph), expected, recipe)
+        proba = _times(proba, factor)
     if is_one_type:
         together = np.exp(logs["pooled"]) if "pooled" in logs else proba
-        proba = _without(proba, np.arange(n_classes) != together.mean(axis=0).argmax())
+        others = np.where(np.arange(n_classes) != together.mean(axis=0).argmax(), ABSENT, 1)
+        proba, factor = _times(proba, others), factor * others
 
     def where(cells: DomainCells) -> NDArray[np.float32]:
         return cells.pooled[0] if len(weights) > 1 else cells.alone
@@ -118,7 +124,8 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
         as_query[part.new] = where(part.new_cells)
     aligned = task.in_order(where(known), where(new))
     history = {"temperature": temperature, "weights": weights}
-    return Result(proba, aligned, history, as_query, scale(held_out, temperature), of_sets)
+    model = LinearModel(axes, members, weights, pooled.links(members.values()), is_one_type, temperature, factor)
+    return Result(proba, aligned, history, as_query, scale(held_out, temperature), of_sets, model)
 
 
 def _try(
@@ -132,7 +139,7 @@ def _try(
     for part in tqdm(parts, desc="held-out cells", unit="part", disable=None):
         names = list(classifiers) if part.chooses else ["alone"]
         of_kept = labels[part.kept]
-        found = {name: classifiers[name](part.kept_cells, of_kept, part.new_cells, n_classes) for name in names}
+        found = {name: classifiers[name](part.kept_cells, of_kept, n_classes)(part.new_cells) for name in names}
         tried.append((part, found))
     return tried
 
@@ -193,7 +200,7 @@ def _by_others(tried: list[tuple[_Part, dict[str, Float]]], n_reference: int, n_
 
 
 def _classifiers(recipe: RobustRecipe, share: float, *, with_evidence: bool) -> dict[str, Classifier]:
-    """Return the classifiers by name, each from known cells, their labels and new cells to log posteriors.
+    """Return the classifiers by name.
 
     Cells of a small query have too few neighbors to be placed together with them. Those of a very small one have next
     to none, and no part in the space they are placed in, so that naive Bayes reads their counts.
@@ -297,23 +304,24 @@ def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float, share: float, rest
     return share * smoothed + (1 - share) * (restart * proba + (1 - restart) * votes)
 
 
-def _without_absent(proba: Float, graph: sp.csr_matrix, share: Float, recipe: RobustRecipe) -> Float:
-    """Return ``proba`` (n_query, n_classes) with classes that are absent from the query a hundred times less likely.
+def _factor_of_absent(proba: Float, graph: sp.csr_matrix, share: Float, recipe: RobustRecipe) -> Float:
+    """Return by what the classes of ``proba`` (n_query, n_classes) are to be multiplied, if absent from the query.
 
-    Those have much less of the query's probability than their ``share`` (n_classes,) of the reference's cells, and no
-    cell in the company of others: rare types that are there are found together.
+    Those have much less of the query's probability than their ``share`` (n_classes,) of the reference's cells,
+    and no cell in the company of others: rare types that are there are found together.
     """
     n_query, n_classes = proba.shape
     called, cells = proba.argmax(axis=1), np.arange(n_query)
     alike = np.asarray((graph @ np.eye(n_classes, dtype=np.float32)[called])[cells, called])
     company = np.zeros(n_classes)
     np.maximum.at(company, called, alike / np.maximum(np.diff(graph.indptr), 1))
-    return _without(proba, (proba.mean(axis=0) < recipe.rare * share) & (company <= recipe.alone))
+    is_absent = (proba.mean(axis=0) < recipe.rare * share) & (company <= recipe.alone)
+    return np.where(is_absent, ABSENT, 1.0)
 
 
-def _without(proba: Float, absent: NDArray[np.bool_]) -> Float:
-    """Return ``proba`` (n_query, n_classes) with some classes a hundred times less likely."""
-    proba = np.where(absent, ABSENT, 1.0) * proba
+def _times(proba: Float, factor: Float) -> Float:
+    """Return ``proba`` (n_query, n_classes) with each class as many times as likely."""
+    proba = factor * proba
     return proba / proba.sum(axis=1, keepdims=True)
 
 
@@ -324,4 +332,5 @@ ROBUST = Method(
     "Our default: logistic regressions, smoothed over the graph, calibrated",
     "scllmda",
     holds_out=True,
+    has_evidence=True,
 )

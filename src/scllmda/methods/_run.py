@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..calibration import NoveltyRecipe, Sets, least_probabilities, prediction_sets, scale
 from ._both_sides import require_both
 from ._cells import Cells
+from ._linear_model import LinearModel
 from ._method import Method
 from ._reject import reject
 from ._task import Represented, Result, Source, Task
@@ -47,6 +48,8 @@ class Annotation:
     cells tell, and nothing was rejected."""
     sets: Sets | None = None
     """Reference cells have their own class alone, cells without any open peak none; None where none were asked for."""
+    model: LinearModel | None = None
+    """What the probabilities were made with, where that is linear in the counts."""
 
 
 def run(
@@ -113,9 +116,12 @@ def run(
     # How novel they are: the rank of a cell's distance to the reference among the reference's own distances.
     novelty_recipe = novelty_recipe or NoveltyRecipe()
     rejection = reject(task, result, novelty_recipe, max_false_rejection)
+    model = result.model
     if result.held_out is not None and rejection.shift is not None:
         # p^(1/s): calibrated on the reference's own cells, it is less sure of cells that lie s times as far from them.
-        result = _less_sure(result, min(rejection.shift, novelty_recipe.large_shift))
+        shift = min(rejection.shift, novelty_recipe.large_shift)
+        result = _less_sure(result, shift)
+        model = None if model is None else replace(model, shift=shift)
 
     # Back to all cells: those of the reference are certain of their labels, those without an open peak of nothing.
     n_cells, placed, annotated = len(labels), task.at, task.at[task.query]
@@ -127,6 +133,8 @@ def run(
     held_out = None
     if result.held_out is not None:
         held_out = _expand(result.held_out, placed[~task.query], n_cells)[~query]
+    if model is not None and model.links is not None:
+        model = replace(model, links=_expand_graph(model.links, annotated, n_cells))
     return Annotation(
         proba,
         novel,
@@ -140,6 +148,7 @@ def run(
         held_out,
         rejection.shift,
         None if set_coverage is None else _sets(task, result, labels, set_coverage),
+        model,
     )
 
 

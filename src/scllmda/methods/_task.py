@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..genomics import Intervals
 from ..graphs import nearest_graph, neighbors_among, ppmi_graph, symmetrize, within_domains
 from ._cells import Cells
+from ._linear_model import LinearModel
 
 Float = NDArray[np.floating]
 
@@ -243,6 +244,8 @@ class Result:
     """(n_reference, n_classes) probabilities of reference cells by the others."""
     alike: Alike | None = None
     """Held-out cells for prediction sets; None where the method holds out none."""
+    model: LinearModel | None = None
+    """What the probabilities were made with, where that is linear in the counts; its links are among query cells."""
 
 
 def _refuse(part: str, reads: frozenset[str]) -> NoReturn:

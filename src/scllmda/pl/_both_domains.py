@@ -9,9 +9,8 @@ import pandas as pd
 
 from .._anndata import obs_column, read
 from .._label_text import as_text, has_label
-from ..get import annotation
+from ..get import annotation, query_cells
 from ._joint_map import basis_of
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,11 +13,11 @@ from .._anndata import obs_column, read
 from .._checks import checked
 from .._keys import UNASSIGNED, AnnotationKeys
 from .._label_text import as_text, has_label
+from ..get import query_cells
 from . import _legend
 from ._both_domains import both_domains
 from ._colors import background, colors_in_objects, is_dark_color, label_colors
 from ._figure import figure_of, grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,10 +12,9 @@ import pandas as pd
 from .._anndata import obs_column, read
 from .._checks import checked
 from .._label_text import as_text, has_label
-from ..get import annotation
+from ..get import annotation, query_cells
 from ._colors import is_dark_color, require_shades, shades
 from ._figure import figure_of, grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

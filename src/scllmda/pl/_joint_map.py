@@ -15,7 +15,7 @@ from scipy.sparse import SparseEfficiencyWarning
 from .. import _logging as logg
 from .._keys import AnnotationKeys
 from .._scanpy import scanpy_by_default
-from ._query_cells import query_cells
+from ..get import query_cells
 
 if TYPE_CHECKING:
     from mudata import MuData

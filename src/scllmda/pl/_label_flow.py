@@ -13,11 +13,10 @@ import pandas as pd
 from .._anndata import read
 from .._checks import checked
 from .._keys import UNASSIGNED
-from ..get import annotation
+from ..get import annotation, query_cells
 from ._both_domains import known_labels
 from ._colors import colors_in_objects, is_dark, label_colors
 from ._figure import grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,13 +12,12 @@ import pandas as pd
 from .._anndata import read
 from .._checks import checked
 from .._keys import UNASSIGNED
-from ..get import annotation
+from ..get import annotation, query_cells
 from . import _legend
 from ._both_domains import known_labels
 from ._colors import chosen_colors, colors_in_objects, label_colors
 from ._figure import area_of, grow, hand_over, new_axes, require_axes, require_save, settle, small_ticks
 from ._map_panels import MANY
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

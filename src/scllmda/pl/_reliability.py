@@ -12,10 +12,9 @@ from .._anndata import obs_column, read
 from .._checks import checked
 from .._label_text import as_text, has_label
 from ..calibration import reliability_bins
-from ..get import annotation
+from ..get import annotation, query_cells
 from ._colors import background, chosen_colors
 from ._figure import area_of, hand_over, require_axes, require_save
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

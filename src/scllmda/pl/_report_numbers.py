@@ -12,10 +12,9 @@ import pandas as pd
 from .. import _cautions
 from .._counts import count_blocks, has_counts
 from .._keys import UNASSIGNED
-from ..get import annotation
+from ..get import annotation, query_cells
 from ..methods import make_novelty_recipe
 from ._both_domains import both_domains, known_labels
-from ._query_cells import query_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -183,13 +183,19 @@ def annotate(
         Aligned representation.
     ``.obsp[f"{key}_connectivities"]``, ``.obsp[f"{key}_ppmi"]``
         kNN and PPMI graphs of the written cells, without edges between reference and query.
+    ``.varm[f"{key}_loadings"]``, ``.var[f"{key}_rate"]``, ``.var[f"{key}_peak"]``, ``.varm[f"{key}_n_open"]``
+        By the default method, for :func:`scllmda.get.evidence`: loadings (half precision) and base rates of the peaks
+        that cells were placed by; the number of the peak that each counts as (several may be one of the reference's),
+        -1 for none; and reference cells of each class in which it is open, if the reference has counts.
+        ``.uns[key]["evidence"]`` has what belongs to no peak, and ``.obsp[f"{key}_pooled"]``, where cells were pooled,
+        with whom.
     ``.uns[key]``
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, whose was
         not used and why, what share of the loadings it predicts on held-out peaks), ``reference`` (names of its cells
         whose label the others contradict; with ``reference=``, its cells' aligned representation and label codes, for
-        plots); with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in one order); with
-        ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability with which each of the
-        ``classes`` is in a set that it is not the likeliest of).
+        plots); by the default method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in
+        one order); with ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability with which each
+        of the ``classes`` is in a set that it is not the likeliest of).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
@@ -215,6 +221,7 @@ def annotate(
     See Also
     --------
     scllmda.get.annotation : The result as a table.
+    scllmda.get.evidence : The peaks that a label rests on.
     scllmda.pl.transfer_umap : The result in a map.
     scllmda.pl.report : The result as a page.
     scllmda.tl.graph_da_annotate : The last step alone, in a space of yours.

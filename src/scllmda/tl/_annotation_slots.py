@@ -54,14 +54,17 @@ def claim_annotation(
     claim_slots(adata, keys.slots, read=read, is_ours=is_ours)
     if with_ontology:
         claim_slots(adata, [("obs", keys.ontology)], read=read, is_ours=is_ours and "ontology" in found)
+    if choices.method.has_evidence and use_rep is None:
+        claim_slots(adata, keys.evidence, read=read, is_ours=is_ours and "evidence" in found)
     if choices.set_coverage is not None:
         claim_slots(adata, keys.of_sets, read=read, is_ours=is_ours and "sets" in found)
 
 
 def forget_earlier(adata: AnnData, key: str) -> None:
-    """Remove ids and sets of an earlier annotation under ``key``, so that they do not stand beside another's labels."""
+    """Remove what not all annotations have of an earlier one under ``key``: it is no matter of another's labels."""
     keys, found = AnnotationKeys(key), adata.uns.get(key)
-    for part, slots in {"ontology": [("obs", keys.ontology)], "sets": keys.of_sets}.items():
+    parts = {"ontology": [("obs", keys.ontology)], "sets": keys.of_sets, "evidence": keys.evidence}
+    for part, slots in parts.items():
         if isinstance(found, Mapping) and part in found:
             for attr, name in slots:
                 if name in getattr(adata, attr):

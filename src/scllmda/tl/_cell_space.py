@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..factorisation import (
     Blocks,
     CellMapper,
+    Decoder,
     Factorisation,
     Thinned,
     chance_to_match,
@@ -49,12 +50,29 @@ their k-mers it is .03, and peaks of one object alone turn its cells away from t
 
 
 @dataclass(frozen=True)
+class QueryPlacement:
+    """How the query's cells were placed by their counts."""
+
+    decoder: Decoder
+    expected: Float
+    """(n_peaks,) base rates of the decoder's peaks; 0 for peaks that the query lacks."""
+    peaks: NDArray[np.intp]
+    """(peaks of the object,): the decoder's peak that each counts as, -1 for none."""
+    as_new: bool = False
+    """See :class:`Placement`."""
+    is_binary: bool = True
+    """Whether counts above 1 are taken for 1."""
+
+
+@dataclass(frozen=True)
 class CellSpace:
     """Cells as an annotator sees them, and what they were made of."""
 
     cells: Cells
     coverage: Mapping[str, Any]
     """For ``.uns``: peaks matched and used, sequence used."""
+    placement: QueryPlacement | None = None
+    """How the query's cells were placed; None where they were embedded before."""
 
 
 def space_of_one(
@@ -174,7 +192,8 @@ def _by_shared_peaks(
         "n_own": 0,
         **sequence_coverage(prior.source, prior.side, fitted.decoder.prior),
     }
-    return CellSpace(cells, coverage)
+    placement = QueryPlacement(fitted.decoder, fitted.decoder.rate, joint.shared_peaks, as_new=True)
+    return CellSpace(cells, coverage, placement)
 
 
 def _around(
@@ -287,7 +306,8 @@ def _by_all_peaks(
         "n_used": len(expected.evident),
         **sequence_coverage(source, "both", fitted.decoder.prior),
     }
-    return CellSpace(Cells(fitted.cells), coverage)
+    placement = QueryPlacement(fitted.decoder, expected.expected[1], joint.union_peaks)
+    return CellSpace(Cells(fitted.cells), coverage, placement)
 
 
 def _sequence_tells(joint: JointCounts, alone: _Alone | None, embeddings: Float, rng: np.random.Generator) -> bool:

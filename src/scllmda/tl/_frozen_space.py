@@ -13,7 +13,7 @@ from .._counts import count_blocks
 from .._keys import CELL_EMBEDDING
 from .._peak_pairs import JointPeaks, pair_peaks, query_only_peaks
 from ..methods import Cells
-from ._cell_space import CellSpace
+from ._cell_space import CellSpace, QueryPlacement
 from ._decoder_slots import read_decoder
 from ._map_query import extend_decoder, map_blocks
 from ._sequences import Sequences, sequence_coverage
@@ -68,4 +68,9 @@ def frozen_space(
         **sequence_coverage(f".varm[{params.get('use_varm')!r}]", "reference", decoder.prior),
         **shared,
     }
-    return CellSpace(Cells(np.concatenate([cells, map_blocks(decoder, blocks, peaks.in_query)])), coverage)
+    where = pairs.target.astype(np.intp)
+    where[peaks.query_only] = pairs.n_reference + np.arange(len(peaks.query_only))
+    expected, is_binary = np.where(peaks.in_query, decoder.rate, 0), params["likelihood"] == "bernoulli"
+    placement = QueryPlacement(decoder, expected, where, is_binary=is_binary)
+    mapped = map_blocks(decoder, blocks, peaks.in_query)
+    return CellSpace(Cells(np.concatenate([cells, mapped])), coverage, placement)

@@ -63,12 +63,38 @@ class JointCounts:
     """(n_cells,): where each cell comes from: labeled reference cells, then the query; of one object its own cells."""
     peaks: NDArray[np.intp]
     """(n_peaks,): positions of the peaks in the reference."""
+    n_vars: int
+    """Peaks of the object with the query."""
     coverage: Mapping[str, Any]
     """For ``.uns``: numbers of peaks."""
     sides: tuple[Side, Side] | None = None
     """Reference and query, where they are two objects."""
     assignment: sp.csr_matrix | None = None
     """(query peaks, union peaks): 1 where they are the same."""
+
+    @property
+    def union_peaks(self) -> NDArray[np.intp]:
+        """(n_vars,): the union peak that each peak of the query's object is, -1 for none."""
+        assert self.sides is not None
+        assert self.assignment is not None
+        found = np.full(self.n_vars, -1)
+        # Every query peak is one of the union, so that its rows have one entry each.
+        found[self.sides[1].peaks] = self.assignment.indices
+        return found
+
+    @property
+    def shared_peaks(self) -> NDArray[np.intp]:
+        """(n_vars,): the peak of ``counts`` that each peak of the query's object is, -1 for none."""
+        at = np.arange(len(self.peaks))
+        if self.sides is None:
+            found = np.full(self.n_vars, -1)
+            found[self.peaks] = at
+            return found
+        assert self.assignment is not None
+        # What is no union peak is the last one here.
+        of_union = np.full(self.assignment.shape[1] + 1, -1)
+        of_union[np.flatnonzero(np.isin(self.sides[0].peaks, self.peaks))] = at
+        return of_union[self.union_peaks]
 
     @property
     def union(self) -> Union:
@@ -89,7 +115,8 @@ def joint_counts_of_one(adata: AnnData, codes: NDArray[np.integer], layer: str |
     peaks = _order_of_peaks(adata.var)[0]
     blocks = count_blocks(adata, layer).binary().onto(_select(peaks, adata.n_vars)).ready()
     order = _order_of_cells(blocks, codes)
-    return JointCounts(blocks.take(order).ready(), codes[order] < 0, order, peaks, {"n_peaks": adata.n_vars})
+    n_peaks = adata.n_vars
+    return JointCounts(blocks.take(order).ready(), codes[order] < 0, order, peaks, n_peaks, {"n_peaks": n_peaks})
 
 
 def joint_counts_of_two(
@@ -137,6 +164,7 @@ def joint_counts_of_two(
         np.repeat([False, True], [len(of_known), len(of_new)]),
         np.concatenate([of_known, len(of_known) + of_new]),
         known.peaks[shared],
+        query.n_vars,
         {"n_peaks": reference.n_vars, **report},
         (known, new),
         assignment,

@@ -16,6 +16,7 @@ from ._annotation_report import contradicted, report
 from ._annotation_slots import annotation_slots, forget_earlier
 from ._choices import Choices
 from ._clusters import leiden
+from ._evidence_slots import evidence_slots
 from ._inputs import Inputs
 from ._labels import as_levels
 from ._sequences import unused_sequences
@@ -107,6 +108,18 @@ def label_cells(
         terms=inputs.terms,
         clusters=voting,
     )
+    if annotation.model is not None and source.placement is not None:
+        of_evidence, slots["uns", choices.key_added]["evidence"] = evidence_slots(
+            choices.key_added,
+            adata,
+            source.placement,
+            annotation.model,
+            inputs.labels.classes,
+            source.n_open(codes),
+            np.bincount(codes[codes >= 0], minlength=len(inputs.labels.classes)),
+            written,
+        )
+        slots |= of_evidence
     forget_earlier(adata, choices.key_added)
     write_slots(adata, slots, start=start)
     keys, is_query = AnnotationKeys(choices.key_added), inputs.codes[inputs.written] < 0

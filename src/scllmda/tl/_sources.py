@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from .._anndata import require_peaks
 from .._counts import counts, has_counts
 from .._keys import CELL_EMBEDDING
-from ..factorisation import margins
+from ..factorisation import margins, open_counts
 from ..genomics import Intervals, peak_positions
 from ..methods import Cells, SideCounts, Source
-from ._cell_space import CellSpace, onto_shared_peaks, space_of_one, space_of_two
+from ._cell_space import CellSpace, QueryPlacement, onto_shared_peaks, space_of_one, space_of_two
 from ._choices import Choices
 from ._decoder_slots import is_fitted
 from ._evidence import require_evidence, require_open_peaks
@@ -59,13 +59,30 @@ class SpaceSource(Source):
         """(n_cells,) which of the inputs' cells each of these is."""
         self.coverage: dict[str, Any] = {}
         """For ``.uns``: peaks matched and used, sequence used, by the parts that were read so far."""
+        self.placement: QueryPlacement | None = None
+        """How the query's cells were placed by their counts, once they were."""
 
     @cached_property
     def embedding(self) -> Cells:
         """All cells in the embedding."""
         space = self._make()
         self.coverage |= space.coverage
+        self.placement = space.placement
         return space.cells
+
+    def n_open(self, codes: NDArray[np.integer]) -> Float | None:
+        """Return in how many reference cells of each class each peak of the query's object is open.
+
+        Parameters
+        ----------
+        codes
+            (n_cells,) classes of the cells in their order here; -1 marks the query.
+
+        Returns
+        -------
+        (n_vars, n_classes), NaN for peaks that the reference lacks; None if its counts are not at hand.
+        """
+        return None
 
 
 class JointSource(SpaceSource):
@@ -114,6 +131,14 @@ class JointSource(SpaceSource):
         self._sequences, self._of_query, self._make_sides = sequences, of_query, sides
         self.order = joint.order
         self.coverage |= {**joint.coverage, "n_own": 0, "sequence": "none"}
+
+    def n_open(self, codes: NDArray[np.integer]) -> Float | None:
+        """Return in how many reference cells of each class each peak is open; None if no peak is shared."""
+        if not len(self._joint.peaks):
+            return None
+        known, peaks = np.flatnonzero(codes >= 0), self._joint.shared_peaks
+        of_shared = open_counts(self._joint.counts.take(known), codes[known])[0]
+        return np.where(peaks >= 0, of_shared[:, peaks], np.nan).T
 
     @cached_property
     def _evident(self) -> NDArray[np.intp]:
