@@ -63,7 +63,7 @@ def rows(query: ad.AnnData, genes: pd.DataFrame) -> list[dict[str, object]]:
             is_near = (nearest >= 0) & (abs(distance) <= NEAR)
             row |= {
                 f"near {of} genes": int(is_near[first].sum()),
-                f"({of}) by chance": round(N_PEAKS * is_near.mean(), 1),
+                f"{of} by chance": round(N_PEAKS * is_near.mean(), 1),
             }
         found.append(row)
     return found
