@@ -124,6 +124,16 @@ class TestCellRanger:
             sc.settings.logfile = before
         assert [line.strip().partition(" ")[0] for line in said.getvalue().splitlines()] == ["reading", "finished:"]
 
+    def test_verbosity_is_as_before_after_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: object, **__: object) -> None:
+            raise OSError
+
+        monkeypatch.setattr(sc, "read_10x_h5", broken)
+        before = sc.settings.verbosity
+        with pytest.raises(OSError, match="Cannot read"):
+            sl.io.read(make_h5(tmp_path / "a.h5", 3))
+        assert sc.settings.verbosity == before
+
     def test_a_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []
         monkeypatch.setattr("scllmda._logging.result", said.append)

@@ -100,11 +100,15 @@ def read_matrix(matrix: Path, holds: str) -> AnnData | MuData:
 def _read_h5(path: Path) -> AnnData:
     import scanpy as sc
 
-    # It logs that it reads, as was said already.
-    with sc.settings.verbosity.override(0), warnings.catch_warnings():
-        # Names are made unique, with a word about it.
-        warnings.filterwarnings("ignore", message="Variable names are not unique")
-        adata = sc.read_10x_h5(path, gex_only=False)
+    # It logs that it reads, as was said already. Before scanpy 1.12 `verbosity.override` stays after an error.
+    before, sc.settings.verbosity = sc.settings.verbosity, 0
+    try:
+        with warnings.catch_warnings():
+            # Names are made unique, with a word about it.
+            warnings.filterwarnings("ignore", message="Variable names are not unique")
+            adata = sc.read_10x_h5(path, gex_only=False)
+    finally:
+        sc.settings.verbosity = before
     adata.X = adata.X.astype(np.float32, copy=False)
     return adata
 
