@@ -49,9 +49,17 @@ def footprint(
 
     Examples
     --------
-    After ``sl.tl.footprint(adata, "fragments.tsv.gz", "SPI1", genome="hg38.fa")``:
-
-    >>> table = sl.get.footprint(adata)  # doctest: +SKIP
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import scllmda as sl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> genome, fragments = folder / "genome.fa", folder / "fragments.tsv"
+    >>> reference, query = sl.datasets.simulate(fasta=genome, fragments=fragments)
+    >>> motifs = {"TATA box": 20 * np.eye(4)[:, [3, 0, 3, 0, 0, 0]]}
+    >>> sl.tl.footprint(query, fragments, "TATA box", genome=genome, groupby="cell_type", motifs=motifs)
+    >>> sl.get.footprint(query)["position"].agg(["min", "max"]).tolist()
+    [-250, 250]
     """
     atac = read(adata, mod=mod)
     found = atac.uns.get(key)

@@ -96,9 +96,16 @@ def footprint(
 
     Examples
     --------
-    After ``sl.tl.footprint(adata, "fragments.tsv.gz", "SPI1", genome="hg38.fa")``:
-
-    >>> figure = sl.pl.footprint(adata, return_fig=True)  # doctest: +SKIP
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import scllmda as sl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> genome, fragments = folder / "genome.fa", folder / "fragments.tsv"
+    >>> reference, query = sl.datasets.simulate(fasta=genome, fragments=fragments)
+    >>> motifs = {"TATA box": 20 * np.eye(4)[:, [3, 0, 3, 0, 0, 0]]}
+    >>> sl.tl.footprint(query, fragments, "TATA box", genome=genome, groupby="cell_type", motifs=motifs)
+    >>> figure = sl.pl.footprint(query, return_fig=True)
     """
     path = require_save(save)
     names = chosen_panels(panels, _PANELS)
