@@ -15,7 +15,7 @@ from anndata import AnnData
 from mudata import MuData
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 
 ATTRIBUTES = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 

@@ -22,7 +22,7 @@ from tests._advice import Advice, code_in, each, follow, follow_warning
 from tests._objects import pair, together
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 
 SIZES: dict[str, Any] = {"n_reference": 150, "n_query": 100, "n_peaks": 800, "n_types": 4}
 

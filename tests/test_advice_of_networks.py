@@ -17,6 +17,7 @@ from tests._advice import Advice, code_in, each, follow, follow_warning
 from tests._objects import pair, paired
 
 import scllmda as sl
+from scllmda._files import columns_of_their_own
 
 TINY = {"preset": "small", "n_dims": 16, "n_layers": 1, "n_hidden": 32, "n_epochs": 1, "min_steps": 1}
 TRAINING = {**TINY, "pretrain_epochs": 1}
@@ -252,7 +253,7 @@ def names(tmp_path: Path) -> Any:
     """Return what the user has at hand."""
     reference, query = pair()
     modules = {"sl": sl, "np": np, "pd": pd, "sp": sp, "ad": ad, "md": md, "muon": muon, "sc": sc}
-    with md.set_options(pull_on_update=False):
+    with columns_of_their_own():
         yield modules | {
             "pair": pair,
             "paired": paired,

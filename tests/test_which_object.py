@@ -15,7 +15,7 @@ from anndata.experimental import read_lazy
 from tests._objects import assert_same_annotation, pair
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,17 +58,6 @@ def resolve(
         # Of a lazy object, tables are small; what is written to them lies in memory anyway.
         adata.obs, adata.var = adata.obs.to_memory(), adata.var.to_memory()
     return data, adata
-
-
-@contextmanager
-def columns_of_their_own() -> Iterator[None]:
-    """Let MuData objects that are made or updated not copy columns of their modalities to their own tables."""
-    import mudata
-
-    # What mudata 0.3 has to be told is what 0.4 does unless told otherwise, by a setting of another name.
-    options = mudata.set_options if hasattr(mudata, "set_options") else mudata.settings.override
-    with options(pull_on_update=False):
-        yield
 
 
 def _modality(data: AnnData | MuData, mod: str, what: str) -> AnnData:

@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
-from mudata import MuData, set_options
+from mudata import MuData
 from scipy.sparse import csr_matrix
 
 import scllmda as sl
+from scllmda._files import columns_of_their_own
 
 pytest.importorskip("snapatac2")
 
@@ -161,7 +162,7 @@ def of_peaks(tmp_path: Path) -> dict[str, Any]:
     reference = AnnData(np.ones((2, len(PEAKS)), np.float32), var=pd.DataFrame({"gc": 0.5}, index=PEAKS))
     reference.uns |= {"genome": "hg38", "files": {"genome": "hg38.fa", "fragments": "others.tsv.gz"}}
     reference.write_h5ad(tmp_path / "reference.h5ad")
-    with set_options(pull_on_update=False):
+    with columns_of_their_own():
         both = MuData({"peaks": reference.copy()})
     bed = "track name=x\n" + "".join("\t".join([*row, "name", "5"]) + "\n" for row in table.to_numpy())
     (tmp_path / "peaks.narrowPeak").write_text(bed)

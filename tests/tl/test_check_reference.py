@@ -15,7 +15,7 @@ from tests._objects import added, pair, snapshot
 
 import scllmda as sl
 from scllmda import methods
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 
 WRITTEN = {
     ("obs", "reference_check_contradicted"),

@@ -25,7 +25,7 @@ from tests._objects import (
 )
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.checkpoints import read_checkpoint, write_checkpoint
 
 QUICK: dict[str, Any] = {

@@ -17,7 +17,7 @@ from mudata import MuData
 from tests._objects import added, snapshot
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.genomics import Intervals, Motif, open_dna
 
 mpl.use("Agg")

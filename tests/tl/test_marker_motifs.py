@@ -17,7 +17,7 @@ from tests._motifs import of_word, planted, with_markers, with_others
 from tests._objects import added, snapshot
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.genomics import find_motif_sites, gc_content, peak_strata, read_motifs
 
 KEY = "cell_type_marker_motifs"

@@ -19,7 +19,7 @@ from tests._motifs import planted, with_markers
 from tests._objects import added, snapshot
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.genomics import Deviations, find_motif_sites, gc_content, read_motifs
 
 

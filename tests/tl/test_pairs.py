@@ -13,7 +13,7 @@ from anndata import AnnData
 from mudata import MuData
 from tests._objects import pair, paired
 
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.tl._pairs import Pairs, log_normalized, read_pairs
 
 

@@ -13,7 +13,7 @@ from mudata import MuData, read_h5mu
 from tests._objects import added, pair, paired, snapshot
 
 import scllmda as sl
-from scllmda._anndata import columns_of_their_own
+from scllmda._files import columns_of_their_own
 from scllmda.tl._pairs import log_normalized
 
 QUICK: dict[str, Any] = {

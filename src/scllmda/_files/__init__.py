@@ -6,6 +6,7 @@ Reading, checking paths and writing live here; what the slots of an object mean 
 from __future__ import annotations
 
 from ._cell_ranger import PEAKS
+from ._columns_of_their_own import columns_of_their_own
 from ._load import load, require_readable
 from ._paths import naming, require_apart, require_file, require_folder, require_output
 from ._reading import damage_named, require_unpacked
@@ -14,6 +15,7 @@ from ._written_aside import written_aside
 
 __all__ = [
     "PEAKS",
+    "columns_of_their_own",
     "damage_named",
     "load",
     "naming",

@@ -13,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _logging as logg
+from ._columns_of_their_own import columns_of_their_own
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -89,9 +90,9 @@ def read_matrix(matrix: Path, holds: str) -> AnnData | MuData:
     if holds == "AnnData":
         _note_genome(adata)
         return adata
-    from mudata import MuData, set_options
+    from mudata import MuData
 
-    with set_options(pull_on_update=False):
+    with columns_of_their_own():
         mdata = MuData(adata)
     _note_genome(mdata["atac"])
     return mdata

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from .. import _logging as logg
-from .._anndata import claim_slots, columns_of_their_own, require_peaks_only, resolve, write_slots
+from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
+from .._files import columns_of_their_own
 from .._keys import SEQUENCE
 from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fetch_sequences, peak_positions
 

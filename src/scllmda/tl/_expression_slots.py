@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .._anndata import claim_slots, columns_of_their_own, write_slots
+from .._anndata import claim_slots, write_slots
+from .._files import columns_of_their_own
 from ..methods import Predicted, places
 
 if TYPE_CHECKING:
