@@ -124,7 +124,9 @@ def test_files(result: AnnData, tmp_path: Path) -> None:
     result.write_h5ad(tmp_path / "a.h5ad")
     result.write_zarr(tmp_path / "a.zarr")
     for read in (ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr")):
-        pd.testing.assert_frame_equal(sl.get.marker_motifs(read, KEY, fdr=1, best_of_cluster=False), expected)
+        pd.testing.assert_frame_equal(
+            sl.get.marker_motifs(read, KEY, fdr=1, best_of_cluster=False), expected, check_dtype=False
+        )
 
 
 def change(adata: AnnData, kind: str, folder: Path) -> Any:

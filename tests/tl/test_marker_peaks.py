@@ -231,7 +231,7 @@ def test_genes(adata: AnnData) -> None:
     distance = np.where(is_b, 10**6 + 8 - center, center).astype(object)
     gene[chrom == "chr3"], distance[chrom == "chr3"] = None, pd.NA
     table = sl.get.marker_peaks(some, KEY, fdr=1, min_log2fc=None, group="B").set_index("peak").loc[adata.var_names]
-    assert table["gene"].where(table["gene"].notna(), None).tolist() == gene.tolist()
+    assert [None if pd.isna(name) else name for name in table["gene"]] == gene.tolist()
     assert table["distance"].tolist() == distance.tolist()
     # Without genes, those of before are of another call.
     sl.tl.marker_peaks(some, "cell_type")

@@ -120,7 +120,10 @@ def _read_folder(folder: Path) -> AnnData:
     path = _file(folder, "matrix.mtx")
     barcodes = _table(_file(folder, "barcodes.tsv"))[0]
     features = _features(folder)
-    counts: Any = mmread(path)
+    with warnings.catch_warnings():
+        # Scipy will return sparse arrays by default; which of both it is does not matter here.
+        warnings.filterwarnings("ignore", "The default value for `spmatrix`", DeprecationWarning)
+        counts: Any = mmread(path)
     if counts.shape != (len(features), len(barcodes)):
         msg = (
             f"{path.name} has {counts.shape[0]} rows and {counts.shape[1]} columns, and beside it are {len(features)} "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ._intervals import as_text, first_of, whole_or_nan
+from ._intervals import as_text, whole_or_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -266,9 +266,9 @@ def _checked(table: pd.DataFrame, source: str, unit: str, what: str) -> GeneTabl
     # A comparison with NaN is false.
     good = (start >= 0) & (end > start) & (chrom != "").to_numpy(bool)
     if not good.all():
-        first = table.loc[~good, ["chrom", "start", "end"]].iloc[:1].astype(str).agg(" ".join, axis=1)
+        first = " ".join(map(str, table.loc[~good, ["chrom", "start", "end"]].iloc[0]))
         msg = (
-            f"{(~good).sum()} of {len(table)} {unit} of {source} are no intervals (first: {first_of(first, 1)}); "
+            f"{(~good).sum()} of {len(table)} {unit} of {source} are no intervals (first: {first!r}); "
             "expected a contig, a start and an end that are whole numbers, with the end after the start: BED and data "
             "frames are 0-based and half-open, so that the base 100 of a GTF is 99 to 100. Correct or drop them."
         )

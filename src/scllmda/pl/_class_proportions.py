@@ -175,7 +175,7 @@ def _chosen(
     labels = obs_column(*reference, labels_key, what=what)
     labeled = has_label(labels, uns["params"]["unlabeled"])
     if reference[1] is adata:
-        labeled &= ~query_cells(data, adata, key)
+        labeled = labeled & ~query_cells(data, adata, key)
     if not labeled.any():
         msg = f"No reference cell has a label in labels_key={labels_key!r}; expected some. Pass another column."
         raise ValueError(msg)
