@@ -241,6 +241,7 @@ class TestFilters:
         ):
             load(compressed)
 
+    @pytest.mark.filterwarnings("ignore:Element '/uns/x' was written without encoding")
     def test_installed(self, compressed: Path, filters: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_hdf5, "import_module", lambda name: filters.add(_hdf5._ZSTD))
         assert_holds(compressed, 1)
