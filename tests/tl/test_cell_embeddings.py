@@ -226,7 +226,7 @@ class TestDefaultRecipe:
     def test_same_seed_same_bytes(self, with_peaks: AnnData) -> None:
         assert_same_embedding(embedded(with_peaks, rng=3), embedded(with_peaks, rng=3))
 
-    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2")
+    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:The .future.infer_string. option")
     @pytest.mark.parametrize("form", ["h5ad", "zarr"])
     def test_round_trip(self, with_peaks: AnnData, form: str, tmp_path: Path) -> None:
         adata = embedded(with_peaks, domain_key="batch")

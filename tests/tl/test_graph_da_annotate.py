@@ -97,7 +97,7 @@ def test_cells_that_are_zero_throughout(embedded: AnnData) -> None:
     assert last[["scllmda", "scllmda_score", "scllmda_novelty"]].tolist() == ["Unassigned", 0, 1]
 
 
-@pytest.mark.filterwarnings("error", "ignore:Writing zarr v2")
+@pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:The .future.infer_string. option")
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_round_trip(embedded: AnnData, form: str, tmp_path: Path) -> None:
     adata = embedded.copy()

@@ -103,7 +103,7 @@ class TestSlots:
         reference = fit(pair()[0], key_added="other")
         assert_same_mapping(mapped(pair()[1], reference, use_rep="other"), expected)
 
-    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2")
+    @pytest.mark.filterwarnings("error", "ignore:Writing zarr v2", "ignore:The .future.infer_string. option")
     @pytest.mark.parametrize("form", ["h5ad", "zarr"])
     def test_round_trip(self, form: str, with_sequence: tuple[AnnData, AnnData], tmp_path: Path) -> None:
         reference, query = with_sequence
