@@ -44,7 +44,7 @@ from cell_embeddings import PACKAGE, THREADS, load, measured, simulate, spectral
 from sklearn.linear_model import LogisticRegression
 
 KEY = ["experiment", "size", "method"]
-SCORES = ["seconds", "added", "peak", "accuracy", "agreement", "n_counts"]
+SCORES = ["seconds", "added", "peak", "accuracy", "agreement"]
 N_DIMS_OF_PEER = 30
 OURS, PEER = "scllmda", "SnapATAC2"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,6 +68,11 @@ class HeldOut:
         """The independence model of the counts that are left."""
         return replace(self.margins, exposure=self.margins.exposure - self.exposure)
 
+    @cached_property
+    def _by_peak(self) -> sp.csc_matrix:
+        """(n_sampled, n_peaks): the held-out counts of the cells that have some, stored by peaks once for all products."""
+        return self.counts[self.sampled].tocsc()
+
     def gain(self, cells: NDArray[np.float32], loadings: NDArray[np.float32]) -> tuple[float, float]:
         """Return how much larger the log likelihood of the held-out counts is than under independence.
 
@@ -85,7 +91,7 @@ class HeldOut:
         The difference in nats, and its standard error over cells.
         """
         exposure, view = self.exposure[self.sampled], self.margins.view[self.sampled]
-        gain = (cells * (self.counts[self.sampled].tocsc() @ loadings)).sum(axis=1, dtype=np.float64)
+        gain = (cells * (self._by_peak @ loadings)).sum(axis=1, dtype=np.float64)
         for v, expected in enumerate(self.margins.expected.astype(np.float32)):
             here = view == v
             gram = (expected[:, None] * loadings).T @ loadings

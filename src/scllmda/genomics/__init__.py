@@ -19,7 +19,7 @@ from ._liftover import Chains, lift_over, read_chains
 from ._motif_clusters import motif_clusters
 from ._motif_sites import MotifSites, find_motif_sites, motifs_in
 from ._motifs import BASES, Motif, score_threshold
-from ._nearest_genes import nearest_starts
+from ._nearest_genes import nearest_genes, nearest_starts
 from ._open_dna import OpenDna, open_dna
 from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
 from ._peak_background import gc_content, peak_strata
@@ -62,6 +62,7 @@ __all__ = [
     "motif_clusters",
     "motifs_in",
     "named_motif",
+    "nearest_genes",
     "nearest_starts",
     "open_dna",
     "overlapping_pairs",

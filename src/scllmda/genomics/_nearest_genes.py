@@ -12,6 +12,7 @@ from ._intervals import Intervals, bare_contig
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ._peak_positions import PeakPositions
     from ._tss import TranscriptionStarts
 
 
@@ -62,3 +63,17 @@ def nearest_starts(peaks: Intervals, starts: TranscriptionStarts) -> tuple[npt.N
     sign = np.where(starts.strand[of_nearest] == "-", -1, 1)
     distance[is_known] = sign * (center[is_known] - starts.position[of_nearest])
     return nearest, distance
+
+
+def nearest_genes(peaks: PeakPositions, starts: TranscriptionStarts) -> pd.DataFrame:
+    """Return the ``gene`` that starts nearest to each of all peaks, and the ``distance`` of :func:`nearest_starts`.
+
+    Both are missing for peaks on a contig without genes, and for those whose position is not known.
+    """
+    nearest, distance = nearest_starts(peaks.intervals, starts)
+    found = nearest >= 0
+    table = pd.DataFrame(
+        {"gene": starts.name[nearest[found]].astype(object), "distance": pd.array(distance[found], dtype="Int64")},
+        index=peaks.rows[found],
+    )
+    return table.reindex(np.arange(peaks.n_peaks))

@@ -16,7 +16,7 @@ from .._keys import AnnotationKeys
 from ..genomics import read_motifs, read_tss
 from ..methods import Contributions, contributions
 from ._evidence_model import EvidenceModel, read_evidence
-from ._peak_context import motif_names, nearest_genes, require_sequences
+from ._peak_context import gene_columns, motif_names, require_sequences
 from ._query_cells import query_cells
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def evidence(
     if model.open_in is not None:
         table["open_label"], table["open_against"] = model.open_in[:, pair].T
     if starts is not None:
-        table = table.join(nearest_genes(atac.var, starts).iloc[model.peaks])
+        table = table.join(gene_columns(atac.var, starts).iloc[model.peaks])
     order = np.argsort(-np.abs(found.peaks), kind="stable")
     shown = table.iloc[order[:n_peaks]]
     if motifs is not None:

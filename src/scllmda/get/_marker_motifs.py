@@ -10,6 +10,7 @@ import pandas as pd
 
 from .._anndata import read
 from .._checks import checked
+from ._marker_rows import chosen_groups, marker_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -75,19 +76,11 @@ def marker_motifs(
         msg = f"Did not find marker motifs {key!r} (no {sorted(missing)} in .uns). Run sl.tl.marker_motifs first."
         raise KeyError(msg)
     groups = [str(name) for name in result["groups"]]
-    names = groups if group is None else [group] if isinstance(group, str) else list(group)
-    if unknown := [name for name in names if name not in groups]:
-        msg = f"Found group={unknown[0]!r}; expected some of {groups}."
-        raise ValueError(msg)
     motifs = result["motifs"]
     parts = []
-    for name in names:
+    for name in chosen_groups(groups, group):
         column = {statistic: np.asarray(result[statistic])[:, groups.index(name)] for statistic in _STATISTICS}
-        kept = column["fdr"] <= fdr
-        if min_log2fc is not None:
-            kept &= column["log2fc"] >= min_log2fc
-        rows = np.flatnonzero(kept)
-        rows = rows[np.lexsort((-np.abs(column["score"][rows]), column["pvalue"][rows]))]
+        rows = marker_rows(column, fdr=fdr, min_log2fc=min_log2fc)
         if best_of_cluster:
             cluster = motifs["cluster"].to_numpy()[rows]
             rows = rows[np.sort(np.unique(cluster, return_index=True)[1])]

@@ -10,6 +10,7 @@ import pandas as pd
 from .._anndata import read
 from .._checks import checked
 from .._keys import MarkerKeys
+from ._marker_rows import chosen_groups, marker_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,19 +83,11 @@ def marker_peaks(
         msg = f"Did not find marker peaks {key!r} ({', '.join(missing)}). {mend}"
         raise KeyError(msg)
     groups = [str(name) for name in atac.uns[key]["groups"]]
-    names = groups if group is None else [group] if isinstance(group, str) else list(group)
-    if unknown := [name for name in names if name not in groups]:
-        msg = f"Found group={unknown[0]!r}; expected some of {groups}."
-        raise ValueError(msg)
     arrays = {name: np.asarray(atac.varm[slot]) for name, slot in keys.statistics.items()}
     parts = []
-    for name in names:
+    for name in chosen_groups(groups, group):
         column = {statistic: array[:, groups.index(name)] for statistic, array in arrays.items()}
-        kept = column["fdr"] <= fdr
-        if min_log2fc is not None:
-            kept &= column["log2fc"] >= min_log2fc
-        rows = np.flatnonzero(kept)
-        rows = rows[np.lexsort((-np.abs(column["score"][rows]), column["pvalue"][rows]))][:n_peaks]
+        rows = marker_rows(column, fdr=fdr, min_log2fc=min_log2fc)[:n_peaks]
         part = pd.DataFrame({"group": name, "peak": atac.var_names[rows], **{s: c[rows] for s, c in column.items()}})
         if keys.gene in atac.var:
             part["gene"] = atac.var[keys.gene].astype(object).to_numpy()[rows]

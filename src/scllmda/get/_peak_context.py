@@ -10,27 +10,18 @@ import pandas as pd
 
 from .. import _logging as logg
 from .._keys import SEQUENCE
-from ..genomics import Motif, TranscriptionStarts, find_motif_sites, nearest_starts, require_positions
+from ..genomics import Motif, TranscriptionStarts, find_motif_sites, nearest_genes, require_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def nearest_genes(var: pd.DataFrame, starts: TranscriptionStarts) -> pd.DataFrame:
-    """Return the gene that starts nearest to each peak, and how far it is from there to the peak's center.
-
-    Both are missing for peaks on a contig without genes, and for features that are no intervals.
-    """
+def gene_columns(var: pd.DataFrame, starts: TranscriptionStarts) -> pd.DataFrame:
+    """Return the nearest gene of each peak and how far it is, by the names of the peaks; say what was left out."""
     where = require_positions(var)
     for remark in (*where.remarks, *starts.remarks):
         logg.warning(remark)
-    nearest, distance = nearest_starts(where.intervals, starts)
-    found = nearest >= 0
-    table = pd.DataFrame(
-        {"gene": starts.name[nearest[found]].astype(object), "distance": pd.array(distance[found], dtype="Int64")},
-        index=where.rows[found],
-    )
-    return table.reindex(np.arange(len(var))).set_axis(var.index)
+    return nearest_genes(where, starts).set_axis(var.index)
 
 
 def require_sequences(var: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from .._anndata import claim_slots, obs_column, require_peaks, resolve, write_sl
 from .._checks import check, checked
 from .._counts import CountBlocks, count_blocks
 from .._keys import UNASSIGNED, MarkerKeys
-from ..genomics import nearest_starts, read_genes, require_positions, require_same_genome
+from ..genomics import nearest_genes, read_genes, require_positions, require_same_genome
 from ..markers import OpenCells, compare, count_open_cells, depth_strata
 from ._labels import encode_batches, encode_labels
 from ._params import storable
@@ -188,14 +188,8 @@ def _nearest_genes(
         logg.warning(remark)
     if check_genome:
         require_same_genome(where.intervals, genes.starts, otherwise="pass check_genome=False")
-    nearest, distance = nearest_starts(where.intervals, genes.starts)
-    is_known = nearest >= 0
-    names = np.full(adata.n_vars, None, dtype=object)
-    far = pd.array(np.zeros(adata.n_vars), dtype="Int64")
-    far[:] = pd.NA
-    rows = where.rows[is_known]
-    names[rows], far[rows] = genes.name[nearest[is_known]], distance[is_known]
-    return {("var", keys.gene): pd.Series(pd.Categorical(names)), ("var", keys.distance): pd.Series(far)}
+    table = nearest_genes(where, genes.starts)
+    return {("var", keys.gene): pd.Series(pd.Categorical(table["gene"])), ("var", keys.distance): table["distance"]}
 
 
 def _forget_genes(adata: AnnData, keys: MarkerKeys, *, is_ours: bool) -> None:
