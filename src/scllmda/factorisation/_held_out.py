@@ -70,7 +70,7 @@ class HeldOut:
 
     @cached_property
     def _by_peak(self) -> sp.csc_matrix:
-        """(n_sampled, n_peaks): the held-out counts of the cells that have some, stored by peaks once for all products."""
+        """(n_sampled, n_peaks): held-out counts of the cells that have some, stored by peaks once for all."""
         return self.counts[self.sampled].tocsc()
 
     def gain(self, cells: NDArray[np.float32], loadings: NDArray[np.float32]) -> tuple[float, float]:
