@@ -413,7 +413,12 @@ class TestRealFragments:
     def test_cell_ranger_counts_insertions(self, shared_data: Path) -> None:
         """The fragments are those of some regions, so that sums over cells can only be as large as the matrix says."""
         folder = shared_data / "fragments"
-        known = sl.io.read(folder / "muon_multiome_hg38.h5mu")["atac"]
+        try:
+            known = sl.io.read(folder / "muon_multiome_hg38.h5mu")["atac"]
+        except OSError as error:
+            if "weak reference" not in str(error):
+                raise
+            pytest.skip("mudata 0.4 cannot read what muon 0.1 wrote, by itself neither")
         exact = {}
         for counting in ("insertion", "fragment"):
             adata = sl.pp.count_fragments(

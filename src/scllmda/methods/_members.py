@@ -113,13 +113,29 @@ class Profiles:
         return log_softmax(scores + self.prior, axis=1)
 
 
-def by_cells_alone(known: DomainCells, labels: Codes, n_classes: int, *, C: float, balance: float) -> Regressions:
-    """Fit regressions that see each cell for itself."""
-    return _regressions(known.alone, labels, n_classes, C=C, balance=balance, pooled=False)
+def by_cells_alone(
+    known: DomainCells,
+    labels: Codes,
+    n_classes: int,
+    start: Regressions | None = None,
+    *,
+    C: float,
+    balance: float,
+) -> Regressions:
+    """Fit regressions that see each cell for itself, beginning at those of cells that are mostly the same."""
+    return _regressions(known.alone, labels, n_classes, start, C=C, balance=balance, pooled=False)
 
 
-def by_pooled_cells(known: DomainCells, labels: Codes, n_classes: int, *, C: float, balance: float) -> Regressions:
-    """Fit regressions that see each new cell pooled with its neighbors.
+def by_pooled_cells(
+    known: DomainCells,
+    labels: Codes,
+    n_classes: int,
+    start: Regressions | None = None,
+    *,
+    C: float,
+    balance: float,
+) -> Regressions:
+    """Fit regressions that see each new cell pooled with its neighbors, beginning as :func:`by_cells_alone` does.
 
     They learn from known cells alone and pooled with few and many of their neighbors: what holds for all of these is no
     matter of how noisy a cell is. Of more than ``MOST_ROWS`` such rows a random part is looked at, no fewer than there
@@ -131,10 +147,12 @@ def by_pooled_cells(known: DomainCells, labels: Codes, n_classes: int, *, C: flo
     if len(cells) > n_looked_at:
         rows = np.sort(np.random.default_rng(0).permutation(len(cells))[:n_looked_at])
         cells, labels = cells[rows], labels[rows]
-    return _regressions(cells, labels, n_classes, C=C, balance=balance, pooled=True)
+    return _regressions(cells, labels, n_classes, start, C=C, balance=balance, pooled=True)
 
 
-def by_profiles(known: DomainCells, labels: Codes, n_classes: int, *, prior_weight: float) -> Profiles:
+def by_profiles(
+    known: DomainCells, labels: Codes, n_classes: int, start: Profiles | None = None, *, prior_weight: float
+) -> Profiles:
     r"""Fit a naive Bayes classifier on the counts of each new cell and its neighbors.
 
     It needs no space in which to place cells, so that it works with few peaks.
@@ -147,6 +165,8 @@ def by_profiles(known: DomainCells, labels: Codes, n_classes: int, *, prior_weig
         (n_known,) codes.
     n_classes
         Number of classes; those without cells have next to no probability.
+    start
+        Not read: nothing is learned step by step.
     prior_weight
         Exponent of the classes' shares of the known cells, which the probabilities are multiplied by.
     """
@@ -174,12 +194,23 @@ def log_folds(totals: Float) -> Float:
     return folds
 
 
-def _regressions(known: Float, labels: Codes, n_classes: int, *, C: float, balance: float, pooled: bool) -> Regressions:
+def _regressions(
+    known: Float,
+    labels: Codes,
+    n_classes: int,
+    start: Regressions | None,
+    *,
+    C: float,
+    balance: float,
+    pooled: bool,
+) -> Regressions:
     from sklearn.preprocessing import normalize
 
-    def fitted(cells: Float) -> Logistic:
-        return fit_logistic(cells, labels, n_classes, C=C, balance=balance)
+    def fitted(of: tuple[Float, Logistic | None]) -> Logistic:
+        cells, begin = of
+        return fit_logistic(cells, labels, n_classes, C=C, balance=balance, start=begin)
 
+    starts = (None, None) if start is None else (start.plain, start.unit)
     with quiet_newton():
-        plain, unit = in_order(fitted, [known, normalize(known)])
+        plain, unit = in_order(fitted, zip((known, normalize(known)), starts, strict=True))
     return Regressions(plain, unit, pooled)

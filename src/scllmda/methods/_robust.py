@@ -22,8 +22,10 @@ from ._task import Alike, Result, Task
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
-Classifier = Callable[[DomainCells, Codes, int], Regressions | Profiles]
-"""Learns from known cells, their labels, and the number of classes; what it returns gives new cells log posteriors."""
+Member = Regressions | Profiles
+Classifier = Callable[[DomainCells, Codes, int, Member | None], Member]
+"""Learns from known cells, their labels, the number of classes, and what it learned from cells that are mostly the
+same; what it returns gives new cells log posteriors."""
 
 ABSENT = 0.01
 """Factor of the probability of a type that was found absent from the query: it is called where nothing else is as
@@ -93,11 +95,11 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     known, new = (_domain_cells(task, cells, axes, recipe) for cells in (reference, query))
     parts, share = _held_out(task, known, axes, recipe), _share_of_neighbors(task)
     classifiers = _classifiers(recipe, share, with_evidence=known.evidence is not None)
-    tried = _try(classifiers, parts, labels, n_classes)
+    tried, start = _try(classifiers, parts, labels, n_classes)
     weights, temperature, held_out, alike = _calibrate(classifiers, tried, known, labels, n_classes, share, recipe)
 
     # log p = Σ_m weight_m log p_m + const, over the classifiers m that take part.
-    members = {name: classifiers[name](known, labels, n_classes) for name in weights}
+    members = {name: classifiers[name](known, labels, n_classes, start.get(name)) for name in weights}
     logs = {"alone": members["alone"](new)}
     is_one_type = share == 1 and _is_one_type(task, tried, np.exp(logs["alone"]))
     pooled = replace(new, is_one_type=is_one_type)
@@ -130,18 +132,20 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
 
 def _try(
     classifiers: dict[str, Classifier], parts: list[_Part], labels: Codes, n_classes: int
-) -> list[tuple[_Part, dict[str, Float]]]:
+) -> tuple[list[tuple[_Part, dict[str, Float]]], dict[str, Member]]:
     """Return each held-out part with log posteriors of its cells by classifiers that learned from the others.
 
-    Regressions on single cells are tried on all parts, the other classifiers on those that choose the mixture.
+    Regressions on single cells are tried on all parts, the other classifiers on those that choose the mixture. Second
+    is what each classifier learned last, at which the next may begin: what it ends at does not depend on it.
     """
-    tried = []
+    tried, learned = [], dict[str, Member]()
     for part in tqdm(parts, desc="held-out cells", unit="part", disable=None):
         names = list(classifiers) if part.chooses else ["alone"]
         of_kept = labels[part.kept]
-        found = {name: classifiers[name](part.kept_cells, of_kept, n_classes)(part.new_cells) for name in names}
-        tried.append((part, found))
-    return tried
+        for name in names:
+            learned[name] = classifiers[name](part.kept_cells, of_kept, n_classes, learned.get(name))
+        tried.append((part, {name: learned[name](part.new_cells) for name in names}))
+    return tried, learned
 
 
 def _calibrate(
