@@ -15,7 +15,6 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.io import mmwrite
 from tests._objects import paired, together
-from tests.encoders.conftest import write_dnabert2
 
 import scllmda as sl
 
@@ -121,6 +120,8 @@ class World:
                 path.stem
             ].write_h5ad(path)
         elif name == "dnabert2":
+            from tests.encoders.conftest import write_dnabert2  # needs torch, which other pages do without
+
             path.mkdir()
             write_dnabert2(path)
         elif name.endswith(".over.chain.gz"):
