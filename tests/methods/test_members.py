@@ -36,15 +36,39 @@ def seen(X: sp.csr_matrix) -> DomainCells:
     fitted = fit(counts, margins(counts), 8, rng=np.random.default_rng(0))
     found = evidence(counts, fitted.decoder, fitted.cells)
     axes = np.eye(found.cells.shape[1])
-    return DomainCells(found.cells, found, nearest_graph(found.cells, 5), axes, found.cells, (5, 12))
+    return DomainCells(found.cells, found, 5, axes, found.cells, (5, 12))
 
 
 def part(seen: DomainCells, cells: np.ndarray) -> DomainCells:
     assert seen.evidence is not None
-    graph = nearest_graph(seen.alone[cells], 5)
-    return DomainCells(
-        seen.alone[cells], seen.evidence.take(cells), graph, seen.axes, seen.around[cells], seen.pool_sizes
-    )
+    return DomainCells(seen.alone[cells], seen.evidence.take(cells), 5, seen.axes, seen.around[cells], seen.pool_sizes)
+
+
+def test_graph_is_the_same_whether_it_is_searched_for_alone_or_with_pools(seen: DomainCells) -> None:
+    around = np.random.default_rng(0).normal(size=(N_CELLS, 4)).astype(np.float32)
+    alone, with_pools = replace(seen, around=around), replace(seen, around=around)
+    pools = with_pools.pools
+    assert (alone.graph != with_pools.graph).nnz == 0
+    assert [np.unique(np.diff(pool.indptr)).tolist() for pool in pools] == [[5], [12]]
+    assert np.unique(np.diff(with_pools.graph.indptr)).tolist() == [5]
+
+
+def test_a_regression_ends_alike_wherever_it_begins(seen: DomainCells, truth: np.ndarray) -> None:
+    """Newton's method goes on to the optimum; of other classes, what was learned before is left aside."""
+    first, cells = np.arange(0, 80), np.arange(20, N_CELLS)
+    how = {"C": 1.0, "balance": 0.4}
+    # Cells of three types that overlap.
+    at = (np.random.default_rng(0).normal(size=(N_CELLS, 3)) + np.eye(3)[truth]).astype(np.float32)
+    seen = replace(seen, alone=at)
+    before = by_cells_alone(part(seen, first), truth[first], 3, **how)
+    known = part(seen, cells)
+    from_zero, from_there = (by_cells_alone(known, truth[cells], 3, start, **how) for start in (None, before))
+    np.testing.assert_allclose(np.exp(from_there(seen)), np.exp(from_zero(seen)), atol=1e-3)
+    two = np.minimum(truth[cells], 1)
+    of_two = by_cells_alone(known, two, 3, before, **how)
+    np.testing.assert_array_equal(of_two(seen), by_cells_alone(known, two, 3, **how)(seen))
+    again = by_cells_alone(known, two, 3, of_two, **how)
+    np.testing.assert_allclose(np.exp(again(seen)), np.exp(of_two(seen)), atol=1e-3)
 
 
 def test_pooled_cells_are_sums_with_their_neighbors(seen: DomainCells, X: sp.csr_matrix) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from ..factorisation import Evidence, in_order
-from ..graphs import nearest_graphs
+from ..graphs import nearest_graph, nearest_graphs
 from ._logistic import Logistic, fit_logistic, quiet_newton
 
 Float = NDArray[np.floating]
@@ -33,21 +33,36 @@ class DomainCells:
     """(n_cells, d): where each cell is by its own counts on shared peaks."""
     evidence: Evidence | None
     """Those counts, in a form that can be summed over cells; None where cells were embedded before."""
-    graph: sp.csr_matrix
-    """(n_cells, n_cells): ones at each cell's nearest neighbors."""
+    n_neighbors: int
+    """Neighbors of each cell in :attr:`graph`."""
     axes: Float
     """(k, d): the principal axes of the embedding that are read."""
     around: Float
     """(n_cells, m): the space in which neighbors are looked for."""
     pool_sizes: tuple[int, ...]
     """Numbers of neighbors that a cell is pooled with, from few to many."""
+    known_graph: sp.csr_matrix | None = None
+    """:attr:`graph`, where it has been made before."""
     is_one_type: bool = False
     """Whether all cells are of one type, so that each is pooled with all the others."""
 
     @cached_property
+    def graph(self) -> sp.csr_matrix:
+        """(n_cells, n_cells): ones at each cell's nearest neighbors."""
+        if self.known_graph is not None:
+            return self.known_graph
+        # Who is pooled with more neighbors has been asked for all of them.
+        return self._graphs[-1] if "_graphs" in self.__dict__ else nearest_graph(self.around, self.n_neighbors)
+
+    @property
     def pools(self) -> list[sp.csr_matrix]:
         """(n_cells, n_cells) for each pool size: ones at the neighbors that a cell is pooled with."""
-        return nearest_graphs(self.around, self.pool_sizes)
+        return self._graphs[: len(self.pool_sizes)]
+
+    @cached_property
+    def _graphs(self) -> list[sp.csr_matrix]:
+        """Those of :attr:`pools`, and :attr:`graph`, by one search."""
+        return nearest_graphs(self.around, [*self.pool_sizes, self.n_neighbors])
 
     @cached_property
     def pooled(self) -> list[NDArray[np.float32]]:

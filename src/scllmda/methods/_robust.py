@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..calibration import fit_temperature, scale
-from ..graphs import NearestCells, nearest_graph, neighbors_among, personalized_propagation, symmetrize
+from ..graphs import NearestCells, neighbors_among, personalized_propagation, symmetrize
 from ._held_out_parts import held_out_parts
 from ._linear_model import LinearModel
 from ._members import DomainCells, Profiles, Regressions, by_cells_alone, by_pooled_cells, by_profiles
@@ -222,7 +222,8 @@ def _domain_cells(task: Task, cells: NDArray[np.intp], axes: Float, recipe: Robu
     evidence = None if task.cells.evidence is None else task.cells.evidence.take(cells)
     alone = (task.X[cells] @ axes).astype(np.float32)
     sizes = _sizes_among(int(task.query.sum()), [width * task.n_neighbors for width in recipe.widths])
-    return DomainCells(alone, evidence, task.nearest[cells][:, cells], axes, task.around[cells], sizes)
+    graph = task.nearest[cells][:, cells]
+    return DomainCells(alone, evidence, task.n_neighbors, axes, task.around[cells], sizes, graph)
 
 
 def _sizes_among(n_cells: int, sizes: Sequence[int]) -> tuple[int, ...]:
@@ -265,7 +266,6 @@ def _held_out(task: Task, known: DomainCells, axes: Float, recipe: RobustRecipe)
     k = neighbors_among(int(task.query.sum()), task.n_neighbors)
     part = held_out_parts(task.labels, task.batch, recipe.n_folds)[reference]
     parts, n_chosen = [], 0
-    no_graph = sp.csr_matrix((0, 0), dtype=np.float32)  # of kept cells none is read
     for p in range(part.max() + 1) if part.any() else ():
         kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
         chooses = n_chosen < recipe.enough
@@ -273,12 +273,12 @@ def _held_out(task: Task, known: DomainCells, axes: Float, recipe: RobustRecipe)
         of_kept, of_new = None, None
         if evidence is not None and known.evidence is not None:
             of_kept, of_new = known.evidence.take(kept), evidence.take(new)
-        kept_cells = DomainCells(known.alone[kept], of_kept, no_graph, axes, known.around[kept], known.pool_sizes)
+        kept_cells = DomainCells(known.alone[kept], of_kept, k, axes, known.around[kept], known.pool_sizes)
         # A part that is smaller than the query does not have as many cells that are as near. Neighbors are looked for
         # within each part, as they are within reference and query.
         sizes = _sizes_among(len(new), known.pool_sizes)
-        graph = nearest_graph(around_new[new], min(k, neighbors_among(len(new), task.n_neighbors)))
-        new_cells = DomainCells(alone[new], of_new, graph, axes, around_new[new], sizes)
+        n_neighbors = min(k, neighbors_among(len(new), task.n_neighbors))
+        new_cells = DomainCells(alone[new], of_new, n_neighbors, axes, around_new[new], sizes)
         votes = _votes(kept_cells, labels[kept], new_cells, task)
         parts.append(_Part(kept, new, kept_cells, new_cells, votes, _share_of_neighbors(task), chooses))
     return parts
