@@ -200,10 +200,11 @@ def _refuse_other_chain(query: AnnData, reference: AnnData, chains: Chains) -> N
         if note is not None
     )
     source, target = (build or "an unknown build" for build in chains.builds)
+    is_one = builds[0] is not None and builds[0] == builds[1]
+    expected = "no chain: leave chain= out" if is_one else f"the other way, or another chain: {_chain(*builds)}"
     msg = (
         f"The chain leads from {source} to {target}, by the lengths of chromosome 1, and peaks are {found}; expected "
-        f"the other way, or another chain: {_chain(*builds)}. If one of the names is wrong, "
-        "correct it."
+        f"{expected}. If one of the names is wrong, correct it."
     )
     raise ValueError(msg)
 
