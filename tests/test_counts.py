@@ -250,10 +250,15 @@ class TestDerived:
     @settings(max_examples=60, deadline=None)
     def test_onto_take_and_above(self, X: np.ndarray, size: int, data: st.DataObject) -> None:
         blocks = count_blocks(AnnData(sp.csr_matrix(X)), block_size=size)
-        target = np.array(data.draw(st.lists(st.integers(0, 3), min_size=X.shape[1], max_size=X.shape[1])))
-        assignment = np.eye(4, dtype=np.float32)[target]
+        # To one peak each or, the last, to none; and in part, or to several.
+        target = np.array(data.draw(st.lists(st.integers(0, 4), min_size=X.shape[1], max_size=X.shape[1])))
+        assignment = np.eye(5, 4, dtype=np.float32)[target]
+        for other in (assignment / 2, np.maximum(assignment, np.eye(5, 4, k=1, dtype=np.float32)[target])):
+            np.testing.assert_array_equal(joined(blocks.onto(sp.csr_matrix(other))), X @ other)
         summed = blocks.onto(sp.csr_matrix(assignment))
         np.testing.assert_array_equal(joined(summed), X @ assignment)
+        np.testing.assert_array_equal(joined(blocks), X)
+        assert all(block.has_canonical_format for block in summed)
         np.testing.assert_array_equal(joined(summed.binary()), X @ assignment > 0)
         cells = np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))))
         np.testing.assert_array_equal(joined(blocks.take(cells)), X[cells])
