@@ -43,7 +43,7 @@ _NAMES = {
     _POSITIVE: "n_latent n_neighbors n_epochs block_size batch_size window n_bins n_dims n_components n_iterations "
     "fewest_cells n_hidden n_out n_discriminator rate_epochs mmd_draws mmd_cells widths cell_hidden cell_batch_size "
     "cell_epochs bin_size n_islands n_values n_layers n_heads n_projected decay_epochs accumulate patience "
-    "pretrain_epochs min_steps max_peaks n_genes n_peaks flank norm_width smooth n_motifs",
+    "pretrain_epochs min_steps max_peaks most_reference n_genes n_peaks flank norm_width smooth n_motifs",
     _SEVERAL: "n_folds",
     _ABOVE_0: "size C C_pooled lr lr_decay cell_lr adversary_lr mmd_lr large_shift",
     _FROM_0: "rng prior enough theta domain_weight max_rate adversary_weight adversary_weight_decay mmd_weight "

@@ -50,6 +50,9 @@ class Method:
     has_evidence: bool = False
     """Whether its labels rest on peaks in a way that can be told: its results have a ``model``."""
 
+    most_reference: Callable[[Any], int] | None = None
+    """From the recipe to how many reference cells are looked at; None for all of them."""
+
     def parts(self, recipe: Any) -> frozenset[str]:
         """Return the parts of the source that it reads with a recipe.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 import scipy.sparse as sp
@@ -74,6 +75,9 @@ class RobustRecipe:
     """Parts of the reference that are held out in turn for calibration, unless it has batches."""
     enough: int = 1000
     """Held-out cells that choose the weights of the mixture. Parts are added until there are so many."""
+    most_reference: int = 30_000
+    """Cells of a reference of its own object that are looked at, about as many: see :func:`thinned`. So that time grows
+    with the query alone where the reference is larger."""
 
 
 def robust(task: Task, recipe: RobustRecipe) -> Result:
@@ -337,4 +341,5 @@ ROBUST = Method(
     "scllmda",
     holds_out=True,
     has_evidence=True,
+    most_reference=attrgetter("most_reference"),
 )

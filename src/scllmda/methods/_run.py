@@ -17,6 +17,7 @@ from ._linear_model import LinearModel
 from ._method import Method
 from ._reject import reject
 from ._task import Represented, Result, Source, Task
+from ._thinned import thinned
 
 Float = NDArray[np.floating]
 Codes = NDArray[np.integer]
@@ -32,6 +33,8 @@ class Annotation:
     """(n_cells,) 0-1; reference cells have 0, cells without any open peak 1."""
     query: NDArray[np.bool_]
     """(n_cells,) whether a cell was to be annotated."""
+    left_out: NDArray[np.bool_]
+    """(n_cells,) whether a reference cell was not looked at, because the reference is very large."""
     rejected: NDArray[np.bool_]
     """(n_cells,) whether a query cell is too novel to be labeled, or has no open peak."""
     aligned: Float
@@ -65,6 +68,7 @@ def run(
     max_false_rejection: float | None = 0.01,
     set_coverage: float | None = None,
     batch: Codes | None = None,
+    thins: bool = False,
     device: str = "cpu",
 ) -> Annotation:
     """Annotate the query by a method and score its novelty.
@@ -91,6 +95,9 @@ def run(
         Share of the cells of each class whose prediction set is to have it; None makes no sets.
     batch
         (n_cells,) codes; read for reference cells only.
+    thins
+        Whether a part of a very large reference may be looked at, for methods that do with one. What is left out is as
+        cells without an open peak are.
     device
         Torch device.
     """
@@ -108,6 +115,11 @@ def run(
     )
     # Where cells are: in the package's embedding w_j, or in a space that the method makes of their counts.
     task, of_space = _place(everything, method, recipe)
+    left_out = np.zeros(len(labels), dtype=bool)
+    if thins and method.most_reference is not None:
+        left_out[task.at] = True
+        task = thinned(task, method.most_reference(recipe))
+        left_out[task.at] = False
     # Whose they are: P(class | cell) of the query's cells, from the labels of the reference's alone.
     result = method.label(task, recipe)
     if task.space is None:
@@ -139,6 +151,7 @@ def run(
         proba,
         novel,
         query,
+        left_out,
         rejected,
         _expand(aligned, placed, n_cells),
         task.X.shape[1],

@@ -186,11 +186,14 @@ class Task:
 
     def within(self, space: Cells) -> Task:
         """Return the task of those cells that have a place in a space, which they are labeled in."""
-        placed = space.have_counts
-        kept, of_reference = np.flatnonzero(placed), np.flatnonzero(placed[~self.query])
+        return replace(self, space=space).of(space.have_counts)
+
+    def of(self, cells: NDArray[np.bool_]) -> Task:
+        """Return the task of some of the cells, (n_cells,)."""
+        kept, of_reference = np.flatnonzero(cells), np.flatnonzero(cells[~self.query])
         batch = None if self.batch is None else self.batch[kept]
-        labels = self.labels[kept]
-        return replace(self, at=self.at[kept], labels=labels, batch=batch, space=space.take(kept, of_reference))
+        space = self.cells.take(kept, of_reference)
+        return replace(self, at=self.at[kept], labels=self.labels[kept], batch=batch, space=space)
 
     def _part(self, name: str) -> Any:
         if name not in self.reads:

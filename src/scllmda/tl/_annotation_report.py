@@ -54,6 +54,7 @@ def report(
     classes: NDArray[np.object_],
     *,
     n_contradicted: int,
+    n_looked_at: tuple[int, int],
     has_sequence: bool,
     frozen: bool,
 ) -> None:
@@ -75,6 +76,8 @@ def report(
         Names of the classes.
     n_contradicted
         Number of reference cells whose label the other reference cells contradict.
+    n_looked_at
+        Number of reference cells that were looked at, and of all.
     has_sequence
         Whether there are sequences, or a genome, that the method could have used.
     frozen
@@ -93,6 +96,7 @@ def report(
         *_peaks(coverage),
         *_islands(annotation.history),
         *_sequence(coverage),
+        *_looked_at(*n_looked_at),
     ]
     logg.result("; ".join(parts))
     if said := _cautions.of_contradicted(n_contradicted, key):
@@ -155,6 +159,11 @@ def _peaks(coverage: Mapping[str, Any]) -> list[str]:
 def _islands(history: Mapping[str, Any]) -> list[str]:
     """Return how many bins of the genome cells were compared by; nothing for methods that compare them by peaks."""
     return [f"{history['n_islands']:,} peak islands of both"] if "n_islands" in history else []
+
+
+def _looked_at(n_looked_at: int, n_reference: int) -> list[str]:
+    """Return how much of a very large reference was looked at; nothing of others."""
+    return [f"{n_looked_at:,} of {n_reference:,} reference cells looked at"] if n_looked_at < n_reference else []
 
 
 def _sequence(coverage: Mapping[str, Any]) -> list[str]:

@@ -70,19 +70,15 @@ def label_cells(
         max_false_rejection=choices.max_false_rejection,
         set_coverage=choices.set_coverage,
         batch=None if inputs.batch is None else inputs.batch[source.order],
+        thins=inputs.known is not adata,
         device=choices.device,
     )
     written, of_reference = at[inputs.written], at[inputs.codes >= 0]
     voting = _clusters_of_all(annotation)[written] if choices.majority_voting is True else None
     if clusters is not None:
         voting = clusters.astype(object).to_numpy()
-    reference: dict[str, Any] = {
-        "n_cells": len(of_reference),
-        "labels_key": as_levels(params["labels_key"])[-1],
-        "contradicted": contradicted(annotation, codes, of_reference, inputs.known.obs_names[inputs.labeled]),
-    }
-    if inputs.known is not adata:
-        reference |= {"X_da": annotation.aligned[of_reference], "codes": inputs.codes[inputs.codes >= 0]}
+    reference = _of_reference(annotation, inputs, codes, of_reference, is_another=inputs.known is not adata)
+    reference["labels_key"] = as_levels(params["labels_key"])[-1]
     coverage = {
         **source.coverage,
         **unused_sequences(
@@ -131,9 +127,36 @@ def label_cells(
         choices,
         inputs.labels.classes,
         n_contradicted=len(reference["contradicted"]),
+        n_looked_at=(reference.get("n_looked_at", len(of_reference)), len(of_reference)),
         has_sequence=source.has_sequence,
         frozen=source.is_frozen,
     )
+
+
+def _of_reference(
+    annotation: Annotation,
+    inputs: Inputs,
+    codes: NDArray[np.integer],
+    of_reference: NDArray[np.intp],
+    *,
+    is_another: bool,
+) -> dict[str, Any]:
+    """Return what is kept in ``.uns`` of the reference's cells, which are at ``of_reference`` in the annotation.
+
+    Where they are cells of another object, that is also where they are, and whose; of a very large one, of the cells
+    that were looked at.
+    """
+    looked_at = ~annotation.left_out[of_reference]
+    cells, names = of_reference[looked_at], inputs.known.obs_names[inputs.labeled][looked_at]
+    found: dict[str, Any] = {
+        "n_cells": len(of_reference),
+        "contradicted": contradicted(annotation, codes, cells, names),
+    }
+    if len(cells) < len(of_reference):
+        found["n_looked_at"] = len(cells)
+    if is_another:
+        found |= {"X_da": annotation.aligned[cells], "codes": codes[cells]}
+    return found
 
 
 def _clusters_of_all(annotation: Annotation) -> NDArray[np.object_]:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests._objects import annotated, pair, together
+from tests.methods._tasks import make_task
+
+from scllmda.methods import _thinned
+from scllmda.methods._thinned import thinned
+
+
+def test_types_keep_their_shares_and_rare_ones_their_cells() -> None:
+    labels = np.repeat([-1, 0, 1, 2, -1], [30, 6000, 3000, 40, 20])
+    X = np.random.default_rng(0).normal(size=(len(labels), 4))
+    task = make_task(X, labels, 3)
+    found = thinned(task, 904)
+    assert np.bincount(found.labels[found.labels >= 0]).tolist() == [600, 300, 40]
+    np.testing.assert_array_equal(found.at[found.query], np.flatnonzero(labels < 0))
+    np.testing.assert_array_equal(found.labels, labels[found.at])
+    np.testing.assert_array_equal(found.X, task.X[found.at])
+    # At even distances among the cells of a type.
+    assert np.unique(np.diff(found.at[found.labels == 0])).tolist() == [10]
+    assert thinned(task, 9040) is task
+
+
+def test_what_is_written_of_a_thinned_reference(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_thinned, "FEWEST", 20)
+    reference, query = pair()
+    whole = annotated(query, reference)
+    assert "looked at" not in capsys.readouterr().err
+    assert "n_looked_at" not in whole.uns["scllmda"]["reference"]
+    found = annotated(query, reference, recipe={"most_reference": 60})
+    uns = found.uns["scllmda"]["reference"]
+    assert 60 <= uns["n_looked_at"] < uns["n_cells"] == reference.n_obs
+    assert f"{uns['n_looked_at']} of {reference.n_obs} reference cells looked at" in capsys.readouterr().err
+    # What is kept of the reference is kept of these cells.
+    assert len(uns["X_da"]) == len(uns["codes"]) == uns["n_looked_at"]
+    assert uns["X_da"].any(axis=1).all()
+    sizes = reference.obs["cell_type"].value_counts()[found.uns["scllmda"]["classes"]]
+    assert (np.bincount(uns["codes"]) >= np.minimum(sizes, 20)).all()
+    assert (np.bincount(uns["codes"]) < sizes).any()
+    assert set(uns["contradicted"]) <= set(reference.obs_names)
+    assert (found.obs["scllmda_raw"] == whole.obs["scllmda_raw"]).mean() > 0.9
+
+
+def test_of_one_object_all_cells_are_looked_at() -> None:
+    adata = annotated(together(), recipe={"most_reference": 30})
+    known = (adata.obs["cell_type"] != "unknown").to_numpy()
+    assert "n_looked_at" not in adata.uns["scllmda"]["reference"]
+    assert adata.obsm["X_scllmda_da"][known].any(axis=1).all()
