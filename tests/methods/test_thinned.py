@@ -24,17 +24,19 @@ def test_types_keep_their_shares_and_rare_ones_their_cells() -> None:
 
 
 def test_what_is_written_of_a_thinned_reference(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("scllmda._logging.result", said.append)
     monkeypatch.setattr(_thinned, "FEWEST", 20)
     reference, query = pair()
     whole = annotated(query, reference)
-    assert "looked at" not in capsys.readouterr().err
+    assert "looked at" not in said.pop()
     assert "n_looked_at" not in whole.uns["scllmda"]["reference"]
     found = annotated(query, reference, recipe={"most_reference": 60})
     uns = found.uns["scllmda"]["reference"]
     assert 60 <= uns["n_looked_at"] < uns["n_cells"] == reference.n_obs
-    assert f"{uns['n_looked_at']} of {reference.n_obs} reference cells looked at" in capsys.readouterr().err
+    assert f"{uns['n_looked_at']} of {reference.n_obs} reference cells looked at" in said.pop()
     # What is kept of the reference is kept of these cells.
     assert len(uns["X_da"]) == len(uns["codes"]) == uns["n_looked_at"]
     assert uns["X_da"].any(axis=1).all()
