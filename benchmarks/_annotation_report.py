@@ -27,6 +27,7 @@ from _report_tables import (
     small_queries_table,
     ways_table,
 )
+from _scale_report import scale_page
 
 PAGES = "benchmarks"
 HEADLINE = "headline.md"
@@ -127,7 +128,7 @@ def write_report(
     ``kinds`` and ``about`` tell of each method whether it is "ours", "published", a "variant" or a "baseline", and what
     it is, in the order of the tables; ``groups`` the group of each task; ``others`` the results of scripts of their
     own: "small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation", "prediction_sets",
-    "check_reference".
+    "check_reference", "scale".
     """
     results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
     has_score = results["accuracy"].notna()
@@ -289,6 +290,12 @@ def cost_page(found: Results) -> Iterator[str]:
     yield cost_table(found.scored, found.methods, found.tasks("real"))
 
 
+def many_cells_page(found: Results) -> Iterator[str]:
+    yield f"# {QUESTIONS['many_cells']}"
+    if "scale" in found.others:
+        yield from scale_page(found.others["scale"], found.docs, draw=found.draw)
+
+
 def parts_page(found: Results) -> Iterator[str]:
     yield f"# {QUESTIONS['parts']}"
     if "ablation" in found.others:
@@ -386,6 +393,7 @@ QUESTIONS = {
     "few_or_wrong": "A few cells, or wrong labels in the reference?",
     "simulated": "Where does it break? Simulated shifts",
     "cost": "How long does it take, and how much memory?",
+    "many_cells": "Many cells: what do they cost?",
     "parts": "What are the parts of the default worth?",
     "language_models": "What does pre-training add? annATAC and EpiFoundation",
     "methods": "What was compared?",
@@ -400,6 +408,7 @@ PAGE_OF: Mapping[str, Callable[[Results], Iterator[str]]] = {
     "few_or_wrong": few_or_wrong_page,
     "simulated": simulated_page,
     "cost": cost_page,
+    "many_cells": many_cells_page,
     "parts": parts_page,
     "language_models": language_models_page,
     "methods": methods_page,

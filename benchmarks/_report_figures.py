@@ -100,13 +100,18 @@ def dots(
 
 
 def finished(docs: Path, name: str, drawn: Figure, alternative: str) -> str:
-    from matplotlib import pyplot as plt
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], marker="o", ls="", ms=5, color=COLORS[kind], label=text) for kind, text in KINDS.items()]
     drawn.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+    save(docs, name, drawn)
+    return f"![{alternative}](../{FIGURES}/{name})"
+
+
+def save(docs: Path, name: str, drawn: Figure) -> None:
+    from matplotlib import pyplot as plt
+
     folder = docs / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
     drawn.savefig(folder / name, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
     plt.close(drawn)
-    return f"![{alternative}](../{FIGURES}/{name})"

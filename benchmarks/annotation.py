@@ -84,6 +84,7 @@ OF_OTHER_SCRIPTS = (
     "ablation",
     "prediction_sets",
     "check_reference",
+    "scale",
 )
 KEY = ["task", "method", "seed"]
 COLUMNS = [

@@ -19,8 +19,15 @@ million
     the same when the counts are in memory.
 portable
     Labels of a query by a reference without counts (`get.portable_reference`).
+given
+    Graphs and labels of cells that were embedded before, half of them known (`million_cells.py` says how they are
+    made).
+doubling
+    Our embedding of twice the cells, of twice the peaks with as many open in a cell, and with twice as many; medians
+    of three runs.
 
-Rows go to `scale.csv`; what is there is not run again, unless `--again`. `--sizes` names some of the sizes alone.
+Rows go to `scale.csv`, of which `annotation.py --report` makes docs/benchmarks/many_cells.md; what is there is not run
+again, unless `--again`. `--sizes` names some of the sizes alone.
 """
 
 from __future__ import annotations
@@ -41,13 +48,15 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from _real_data import GRANJA
+from _scale_report import OURS, PEER
 from cell_embeddings import PACKAGE, THREADS, load, measured, simulate, spectral, write_simulated
+from million_cells import NOVEL
+from million_cells import simulate as simulate_embedded
 from sklearn.linear_model import LogisticRegression
 
 KEY = ["experiment", "size", "method"]
 SCORES = ["seconds", "added", "peak", "accuracy", "agreement"]
 N_DIMS_OF_PEER = 30
-OURS, PEER = "scllmda", "SnapATAC2"
 
 
 def sized(n_cells: int, n_peaks: int, per_cell: int) -> str:
@@ -59,6 +68,11 @@ ON_DISK = {sized(*s): s for s in ((200_000, 100_000, 2_000),)}
 MILLION = {sized(*s): s for s in ((100_000, 100_000, 400), (1_000_000, 100_000, 400))}
 PORTABLE = {sized(*s): s for s in ((210_000, 100_000, 400),)}
 N_QUERY_OF_PORTABLE = 10_000
+SIZES_DOUBLED = ((20_000, 50_000, 500), (40_000, 50_000, 500), (20_000, 100_000, 500), (20_000, 100_000, 1_000))
+DOUBLED = {sized(*s): s for s in SIZES_DOUBLED}
+N_RUNS = 3
+"""Of which the median is taken where ratios are of one method's runs."""
+GIVEN = {"1,000,000 cells in 64 dimensions": (1_000_000, 0, 0)}
 
 
 # Jobs, as they run in processes of their own.
@@ -76,6 +90,23 @@ def embed(file: str, method: str) -> dict[str, float]:
         _, figures = measured(partial(sl.tl.cell_embeddings, adata))
         X = adata.obsm["X_scllmda"]
     return {**figures, "accuracy": told_by(np.asarray(X), adata.obs["type"].to_numpy(str))}
+
+
+def embed_again(file: str, method: str) -> dict[str, float]:
+    """Return the median figures of several runs."""
+    runs = pd.DataFrame([embed(file, method) for _ in range(N_RUNS)])
+    return runs.median().to_dict()
+
+
+def annotate_given(file: str, method: str) -> dict[str, float]:
+    load(PACKAGE)
+    import scllmda as sl
+
+    adata = ad.read_h5ad(file)
+    _, figures = measured(partial(sl.tl.graph_da_annotate, adata, "cell_type"))
+    asked = (adata.obs["query"] & (adata.obs["truth"] != NOVEL)).to_numpy()
+    found, truth = (adata.obs[column].to_numpy(str)[asked] for column in ("scllmda_raw", "truth"))
+    return {**figures, "accuracy": float((found == truth).mean())}
 
 
 def told_by(X: np.ndarray, types: np.ndarray) -> float:
@@ -151,7 +182,18 @@ def annotate_by_portable(file: str, method: str) -> dict[str, float]:
     return {**figures, "accuracy": float(accuracy)}
 
 
-JOBS = {job.__name__: job for job in (embed, annotate, fit_on_disk, annotate_on_disk, annotate_by_portable)}
+JOBS = {
+    job.__name__: job
+    for job in (
+        embed,
+        embed_again,
+        annotate,
+        annotate_given,
+        fit_on_disk,
+        annotate_on_disk,
+        annotate_by_portable,
+    )
+}
 
 
 # Files that the jobs read.
@@ -161,6 +203,10 @@ def in_memory(path: Path, size: tuple[int, int, int]) -> None:
     X, types = simulate(*size, np.random.default_rng(0))
     adata = ad.AnnData(X, obs=pd.DataFrame({"type": types}, index=pd.RangeIndex(len(types)).astype(str)))
     adata[:, np.unique(X.indices)].write_h5ad(path)
+
+
+def given(path: Path, size: tuple[int, int, int]) -> None:
+    simulate_embedded(size[0], np.random.default_rng(0)).write_h5ad(path)
 
 
 def on_disk(path: Path, size: tuple[int, int, int]) -> None:
@@ -190,6 +236,8 @@ EXPERIMENTS: dict[str, tuple[Callable, Callable | None, dict[str, Any], tuple[st
     "disk": (fit_on_disk, on_disk, ON_DISK, (OURS,)),
     "million": (annotate_on_disk, two_sides, MILLION, (OURS,)),
     "portable": (annotate_by_portable, with_portable, PORTABLE, (OURS,)),
+    "given": (annotate_given, given, GIVEN, (OURS,)),
+    "doubling": (embed_again, in_memory, DOUBLED, (OURS,)),
 }
 """Job, what writes its file, sizes, methods."""
 
@@ -209,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with the .h5ad")
     parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
-    parser.add_argument("--sizes", nargs="+", type=int, default=[0, 1, 2], help="positions in the lists of sizes")
+    parser.add_argument("--sizes", nargs="+", type=int, help="positions in the lists of sizes; all")
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter with SnapATAC2")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="also what has been run")
@@ -218,7 +266,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.experiments:
         job, write, sizes, methods = EXPERIMENTS[name]
-        for size in [list(sizes)[at] for at in options.sizes if at < len(sizes)]:
+        for size in [s for at, s in enumerate(sizes) if options.sizes is None or at in options.sizes]:
             results = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame(columns=[*KEY, *SCORES])
             done = set(map(tuple, results[KEY].to_numpy()))
             left = [m for m in methods if options.again or (name, size, m) not in done]

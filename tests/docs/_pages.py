@@ -214,7 +214,7 @@ PAGES: dict[str, Page] = {
     "docs/guide/metrics.md": Page("query reference multiome observed", needs="igraph"),
     "docs/guide/motifs.md": Page("annotated motifs.meme"),
     "docs/guide/results.md": Page("query reference multiome"),
-    "docs/guide/scale.md": Page("query reference.h5ad", needs="distributed"),
+    "docs/guide/scale.md": Page("query.h5ad reference.h5ad", needs="distributed"),
     "docs/guide/scores.md": Page("query reference"),
     "docs/guide/two_studies.md": Page("query.h5ad reference.h5ad fragments.tsv.gz", needs="snapatac2"),
 }

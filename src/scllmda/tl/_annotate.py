@@ -193,9 +193,10 @@ def annotate(
         ``params``, ``classes``, ``history``, ``coverage`` (peaks matched and used, where sequence came from, whose was
         not used and why, what share of the loadings it predicts on held-out peaks), ``reference`` (names of its cells
         whose label the others contradict; with ``reference=``, its cells' aligned representation and label codes, for
-        plots); by the default method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and ``term_id``, in
-        one order); with ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability with which each
-        of the ``classes`` is in a set that it is not the likeliest of).
+        plots; of a very large one, of which the default method looks at ``most_reference`` cells, of these cells, and
+        their number); by the default method, ``evidence``; with ``ontology_key``, ``ontology`` (``label`` and
+        ``term_id``, in one order); with ``set_coverage``, ``sets`` (``coverage``, and ``least``, the least probability
+        with which each of the ``classes`` is in a set that it is not the likeliest of).
 
     What was found is said in one line at scanpy's default verbosity, with warnings where it could be wrong.
 
