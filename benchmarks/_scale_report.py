@@ -168,6 +168,8 @@ def draw_seconds(rows: pd.DataFrame, docs: Path) -> None:
     ax.set_yscale("log")
     ax.set_xlabel("million open peaks in all cells, of 100,000 peaks", fontsize=9)
     ax.set_ylabel("seconds", fontsize=9)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
     ax.tick_params(labelsize=8)
     ax.grid(lw=0.3)
     ax.spines[["top", "right"]].set_visible(False)
