@@ -6,7 +6,6 @@ from sklearn.linear_model import LogisticRegression
 
 from scllmda.methods import _logistic
 from scllmda.methods._logistic import logistic_posteriors
-from scllmda.methods._spread_out import spread_out
 
 
 def make_cells(n: int = 400, d: int = 8, n_classes: int = 5, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +44,7 @@ def test_some_cells_stand_for_a_large_class(monkeypatch: pytest.MonkeyPatch) -> 
     # The shares of the classes are those of all cells.
     assert np.abs(some.mean(axis=0) - everyone.mean(axis=0)).max() < 0.02
     # Those of the smallest class are all there.
-    seen = spread_out(labels, np.minimum(np.bincount(labels), _logistic.MOST_CELLS))
+    seen = _logistic._spread_out(labels, np.bincount(labels))
     np.testing.assert_array_equal(np.bincount(labels[seen]), np.minimum(np.bincount(labels), 700))
 
 

@@ -12,15 +12,25 @@ from scllmda.methods._thinned import thinned
 def test_types_keep_their_shares_and_rare_ones_their_cells() -> None:
     labels = np.repeat([-1, 0, 1, 2, -1], [30, 6000, 3000, 40, 20])
     X = np.random.default_rng(0).normal(size=(len(labels), 4))
-    task = make_task(X, labels, 3)
-    found = thinned(task, 904)
+    task, key = make_task(X, labels, 3), np.random.default_rng(1).permutation(len(labels)).astype(np.uint64)
+    found = thinned(task, 904, key)
     assert np.bincount(found.labels[found.labels >= 0]).tolist() == [600, 300, 40]
     np.testing.assert_array_equal(found.at[found.query], np.flatnonzero(labels < 0))
     np.testing.assert_array_equal(found.labels, labels[found.at])
     np.testing.assert_array_equal(found.X, task.X[found.at])
-    # At even distances among the cells of a type.
-    assert np.unique(np.diff(found.at[found.labels == 0])).tolist() == [10]
-    assert thinned(task, 9040) is task
+    left_out = np.setdiff1d(np.arange(len(labels)), found.at)
+    for c in (0, 1):
+        assert key[found.at[found.labels == c]].max() < key[left_out[labels[left_out] == c]].min()
+    assert thinned(task, 9040, key) is task
+
+
+def test_cells_are_the_same_in_any_order() -> None:
+    labels = np.repeat([0, -1, 1], [500, 20, 400])
+    X, key = np.random.default_rng(0).normal(size=(len(labels), 4)), np.arange(len(labels), dtype=np.uint64)[::-1]
+    order = np.random.default_rng(1).permutation(len(labels))
+    found = thinned(make_task(X, labels, 2), 400, key)
+    again = thinned(make_task(X[order], labels[order], 2), 400, key[order])
+    np.testing.assert_array_equal(np.sort(order[again.at]), found.at)
 
 
 def test_what_is_written_of_a_thinned_reference(

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from ._spread_out import spread_out
-
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
@@ -115,7 +113,7 @@ def fit_logistic(
     if len(classes) == 1:
         return Logistic(coef, intercept, center, spread)
     n_cells = np.bincount(codes)
-    chosen = spread_out(codes, np.minimum(n_cells, MOST_CELLS))
+    chosen = _spread_out(codes, n_cells)
     weight = (n_cells ** (1.0 - balance) / np.bincount(codes[chosen]))[codes[chosen]]
     weight *= len(codes) / weight.sum()
     cells = ((known[chosen] - center) / spread).astype(np.float32)
@@ -173,3 +171,11 @@ def quiet_newton() -> Iterator[None]:
         simplefilter("ignore", LinAlgWarning)
         filterwarnings("ignore", "The inner solver|Line search of Newton", ConvergenceWarning)
         yield
+
+
+def _spread_out(codes: Codes, n_cells: Codes) -> NDArray[np.intp]:
+    """Return positions of at most ``MOST_CELLS`` cells of each class, at even distances."""
+    order = np.argsort(codes, kind="stable")
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(n_cells) - n_cells, n_cells)
+    share = np.minimum(MOST_CELLS / n_cells, 1.0)[codes[order]]
+    return np.sort(order[np.floor((rank + 1) * share + 1e-9) > np.floor(rank * share + 1e-9)])

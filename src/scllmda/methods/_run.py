@@ -68,7 +68,7 @@ def run(
     max_false_rejection: float | None = 0.01,
     set_coverage: float | None = None,
     batch: Codes | None = None,
-    thins: bool = False,
+    key: NDArray[np.uint64] | None = None,
     device: str = "cpu",
 ) -> Annotation:
     """Annotate the query by a method and score its novelty.
@@ -95,9 +95,9 @@ def run(
         Share of the cells of each class whose prediction set is to have it; None makes no sets.
     batch
         (n_cells,) codes; read for reference cells only.
-    thins
-        Whether a part of a very large reference may be looked at, for methods that do with one. What is left out is as
-        cells without an open peak are.
+    key
+        (n_cells,) number of each cell, by which a part of a very large reference is chosen, for methods that do with
+        one. What is left out is as cells without an open peak are. None looks at all.
     device
         Torch device.
     """
@@ -116,9 +116,9 @@ def run(
     # Where cells are: in the package's embedding w_j, or in a space that the method makes of their counts.
     task, of_space = _place(everything, method, recipe)
     left_out = np.zeros(len(labels), dtype=bool)
-    if thins and method.most_reference is not None:
+    if key is not None and method.most_reference is not None:
         left_out[task.at] = True
-        task = thinned(task, method.most_reference(recipe))
+        task = thinned(task, method.most_reference(recipe), key)
         left_out[task.at] = False
     # Whose they are: P(class | cell) of the query's cells, from the labels of the reference's alone.
     result = method.label(task, recipe)

@@ -70,7 +70,7 @@ def label_cells(
         max_false_rejection=choices.max_false_rejection,
         set_coverage=choices.set_coverage,
         batch=None if inputs.batch is None else inputs.batch[source.order],
-        thins=inputs.known is not adata,
+        key=None if inputs.known is adata else _keys_of_names(inputs)[source.order],
         device=choices.device,
     )
     written, of_reference = at[inputs.written], at[inputs.codes >= 0]
@@ -131,6 +131,16 @@ def label_cells(
         has_sequence=source.has_sequence,
         frozen=source.is_frozen,
     )
+
+
+def _keys_of_names(inputs: Inputs) -> NDArray[np.uint64]:
+    """Return a number of each cell (n_cells,), in the order of ``codes``: a hash of the name, 0 for the query's."""
+    import pandas as pd
+
+    keys = np.zeros(len(inputs.codes), dtype=np.uint64)
+    names = inputs.known.obs_names[inputs.labeled].to_numpy(dtype=object)
+    keys[inputs.codes >= 0] = pd.util.hash_array(names, categorize=False)
+    return keys
 
 
 def _of_reference(
