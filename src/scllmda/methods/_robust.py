@@ -76,8 +76,8 @@ class RobustRecipe:
     enough: int = 1000
     """Held-out cells that choose the weights of the mixture. Parts are added until there are so many."""
     most_reference: int = 30_000
-    """Cells of a reference of its own object that are looked at, about as many: see :func:`thinned`. So that time grows
-    with the query alone where the reference is larger."""
+    """Cells of a reference in an object of its own that are looked at, about as many: of each class its share, and 100
+    at least. Of a larger reference, so, time grows with the query alone."""
 
 
 def robust(task: Task, recipe: RobustRecipe) -> Result:
