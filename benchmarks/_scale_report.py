@@ -105,7 +105,7 @@ def side_by_side(rows: pd.DataFrame) -> str:
             "ratio": f"{one['seconds'] / other['seconds']:.2f}",
             "ours, MB": f"{one['added']:,.0f}",
             "SnapATAC2, MB": f"{other['added']:,.0f}",
-            "accuracy": f"{fixed(one['accuracy'], 4)} / {fixed(other['accuracy'], 4)}",
+            "accuracy of both": f"{fixed(one['accuracy'], 4)} / {fixed(other['accuracy'], 4)}",
         }
     return markdown(pd.DataFrame.from_dict(text, orient="index"), "cells × peaks")
 
