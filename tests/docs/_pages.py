@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from anndata import AnnData
 from mudata import MuData
 from scipy.io import mmwrite
@@ -120,7 +121,8 @@ class World:
                 path.stem
             ].write_h5ad(path)
         elif name == "dnabert2":
-            from tests.encoders.conftest import write_dnabert2  # needs torch, which other pages do without
+            pytest.importorskip("torch")  # which other pages do without
+            from tests.encoders.conftest import write_dnabert2
 
             path.mkdir()
             write_dnabert2(path)
