@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,9 @@ FIGURE = "benchmarks_scale.png"
 FIGURE_TEXT = "Seconds to embed so many open peaks, of scllmda and of SnapATAC2"
 
 
-def parsed(size: str) -> tuple[int, int, int]:
-    """Return cells, peaks and open peaks a cell of a size in words."""
-    n_cells, n_peaks, per_cell = (int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", size))
-    return n_cells, n_peaks, per_cell
-
-
 def millions(size: str) -> tuple[float, float]:
-    """Return non-zero counts and peaks of a size, in millions."""
-    n_cells, n_peaks, per_cell = parsed(size)
+    """Return non-zero counts and peaks, in millions, of a size in words: cells, peaks and open peaks a cell."""
+    n_cells, n_peaks, per_cell = (int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", size))
     return n_cells * per_cell / 1e6, n_peaks / 1e6
 
 
@@ -107,6 +101,10 @@ def side_by_side(rows: pd.DataFrame) -> str:
             "SnapATAC2, MB": f"{other['added']:,.0f}",
             "accuracy of both": f"{fixed(one['accuracy'], 4)} / {fixed(other['accuracy'], 4)}",
         }
+    return by_size(text)
+
+
+def by_size(text: Mapping[str, Mapping[str, str]]) -> str:
     return markdown(pd.DataFrame.from_dict(text, orient="index"), "cells × peaks")
 
 
@@ -121,7 +119,7 @@ def alone(rows: pd.DataFrame) -> str:
         }
         for _, row in rows.iterrows()
     }
-    return markdown(pd.DataFrame.from_dict(text, orient="index"), "cells × peaks")
+    return by_size(text)
 
 
 def doubled(rows: pd.DataFrame) -> str:
@@ -134,7 +132,7 @@ def doubled(rows: pd.DataFrame) -> str:
         }
         for _, row in rows.iterrows()
     }
-    return markdown(pd.DataFrame.from_dict(text, orient="index"), "cells × peaks")
+    return by_size(text)
 
 
 def formula(rows: pd.DataFrame) -> Iterator[str]:
