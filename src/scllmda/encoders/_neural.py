@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from .. import _logging as logg
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 POOLINGS = ("mean", "mean_no_special", "cls", "max")
 
@@ -153,29 +155,35 @@ class NeuralEncoder:
         import torch
 
         tokens = self._tokenize(sequences)
-        starts = np.cumsum(tokens.lengths) - tokens.lengths
-        # Longest first: what does not fit into memory shows at once, and the time left is never too short.
-        order = np.argsort(-tokens.lengths, kind="stable")
         vectors = np.empty((len(sequences), self.n_dims), dtype=np.float32)
-        budget, first = self._batch_tokens, 0
         with (
             tqdm(total=len(sequences), desc=self.name, unit=" peaks", disable=None if progress else True) as bar,
             torch.inference_mode(),
             torch.autocast(self._kind, dtype=torch.bfloat16, enabled=self._kind == "cuda"),
         ):
-            while first < len(order):
-                length = int(tokens.lengths[order[first]])
-                rows = order[first : first + max(1, budget // length)]
-                ids, mask = _pad(tokens, starts, rows, self._pad_id)
-                pooled = self._try_batch(ids, mask)
-                if pooled is None:
-                    budget = _halved(len(rows), length, self.name)
-                    continue
+            # A GPU computes a batch while the next is prepared: it is asked for what it found one batch later.
+            for rows, found in _one_later(self._batches(tokens)):
+                pooled = found.cpu().numpy()
                 _require_finite(pooled, self.name)
                 vectors[rows] = pooled
                 bar.update(len(rows))
-                first += len(rows)
         return vectors
+
+    def _batches(self, tokens: Tokens) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Yield the sequences of each batch, and their pooled vectors (n, n_dims) where they were computed."""
+        starts = np.cumsum(tokens.lengths) - tokens.lengths
+        # Longest first: what does not fit into memory shows at once, and the time left is never too short.
+        order = np.argsort(-tokens.lengths, kind="stable")
+        budget, first = self._batch_tokens, 0
+        while first < len(order):
+            length = int(tokens.lengths[order[first]])
+            rows = order[first : first + max(1, budget // length)]
+            pooled = self._try_batch(*_pad(tokens, starts, rows, self._pad_id))
+            if pooled is None:
+                budget = _halved(len(rows), length, self.name)
+                continue
+            yield rows, pooled
+            first += len(rows)
 
     def _tokenize(self, sequences: Sequence[str]) -> Tokens:
         """Return the tokens of all sequences, cut where the network ends."""
@@ -196,21 +204,39 @@ class NeuralEncoder:
         )
         return _truncate(tokens, self._max_tokens, self._n_end_tokens)
 
-    def _try_batch(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    def _try_batch(self, ids: np.ndarray, mask: np.ndarray) -> torch.Tensor | None:
         """Return the pooled vectors of one batch, (n, n_dims), or None if memory does not suffice."""
         import torch
 
         counted = mask & ~np.isin(ids, self._special_ids) if self._pooling == "mean_no_special" else mask
         try:
-            there = None if mask.all() else torch.from_numpy(mask).to(self._device)
-            hidden = self._network(torch.from_numpy(ids).to(self._device), there)
-            return pool(hidden.float(), torch.from_numpy(counted).to(self._device), self._pooling).cpu().numpy()
+            there = None if mask.all() else self._send(mask)
+            hidden = self._network(self._send(ids), there)
+            return pool(hidden.float(), self._send(counted), self._pooling)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                 raise
         if self._kind == "cuda":
             torch.cuda.empty_cache()
         return None
+
+    def _send(self, array: np.ndarray) -> torch.Tensor:
+        """Return an array on the device; a GPU fetches it, from pinned memory, when the work before is done."""
+        import torch
+
+        tensor = torch.from_numpy(array)
+        return (
+            tensor.pin_memory().to(self._device, non_blocking=True) if self._kind == "cuda" else tensor.to(self._device)
+        )
+
+
+def _one_later(items: Iterable[T]) -> Iterator[T]:
+    """Yield each item when the next is there."""
+    before: list[T] = []
+    for item in items:
+        yield from before
+        before = [item]
+    yield from before
 
 
 def _require_finite(pooled: np.ndarray, name: str) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,31 +58,31 @@ class ByPeak:
     """
 
     def __init__(self, counts: Blocks) -> None:
-        self._counts = counts
+        self.by_cell = counts
         self._kept: list[sp.csc_matrix] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n_cells, n_peaks)."""
-        return self._counts.shape
+        return self.by_cell.shape
 
-    def __iter__(self) -> Iterator[sp.csc_matrix]:
-        """Yield the blocks, from the first cell to the last."""
+    def __iter__(self) -> Iterator[sp.spmatrix]:
+        """Yield the blocks, from the first cell to the last; those that are not kept as they are."""
         if self._kept is not None:
             yield from self._kept
             return
         passed, n_counts = [], 0
-        for X in self._counts:
-            by_peak = X.tocsc()
-            n_counts += by_peak.nnz
+        for X in self.by_cell:
+            n_counts += X.nnz
             if n_counts <= MOST_KEPT:
-                passed.append(by_peak)
-            yield by_peak
+                X = X.tocsc()
+                passed.append(X)
+            yield X
         if n_counts <= MOST_KEPT:
             self._kept = passed
 
 
-def with_rows(counts: Blocks | ByPeak) -> Iterator[tuple[slice, Any]]:
+def with_rows(counts: Iterable[Any]) -> Iterator[tuple[slice, Any]]:
     """Yield each block of counts with the slice of the cells that it holds."""
     first = 0
     for X in counts:

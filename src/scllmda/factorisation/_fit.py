@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ._blocks import Blocks, ByPeak, with_rows
 from ._decoder import CellMapper, Decoder, half_precision
+from ._gpu import OnGpu, gpu_for
 from ._held_out import hold_out
 from ._margins import Margins
 from ._peaks import update_peaks
@@ -101,7 +102,8 @@ def _learn(
     if embeddings is not None:
         fitter = SequencePriorFitter(embeddings, rate * margins.exposure.sum(), rng)
     rest = hold_out(counts, margins)
-    left = ByPeak(rest)
+    gpu = gpu_for(margins.exposure.sum())
+    left = ByPeak(rest) if gpu is None else OnGpu(rest, gpu)
     step = svd(left, rest.margins_of_rest, n_components, rng)
     # First priors: V = Σ c_j w_j w_jᵀ / Σ c_j, where c_j is the exposure and w_j are least squares. Weighing by depth
     # matters, because shallow cells are little but noise before they are shrunk. T = I.
@@ -126,7 +128,8 @@ def _learn(
     # The same two updates with all counts, under the priors of the last alternation that paid: w_j given its loadings,
     # g by ridge regression on least-squares loadings, and l_i given w_j and g_i.
     T = best.peak_covariance
-    step = sweep(counts, margins, best.loadings, _cell_updates(best.designs))
+    every = counts if gpu is None else OnGpu(counts, gpu)
+    step = sweep(every, margins, best.loadings, _cell_updates(best.designs))
     prior, expected = (None, None) if fitter is None else _fit_prior(fitter, step, rate)
     loadings = update_peaks(step, margins, T, expected).loadings(np.eye(len(T)))
     # l_i → Aᵀ l_i and w_j → A⁻¹ w_j leave all w_j · l_i as they are. With them go V → A⁻¹ V A⁻ᵀ (V is I here),
@@ -166,7 +169,7 @@ class _Model:
 
 
 def _alternate(
-    counts: Blocks | ByPeak,
+    counts: ByPeak | OnGpu,
     margins: Margins,
     step: Sweep,
     priors: _Priors,

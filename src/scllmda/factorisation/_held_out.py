@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, ByPeak, with_rows
+from ._blocks import Blocks, with_rows
 from ._chance import scramble, with_chance
 from ._margins import Margins
+from ._threads import in_order
 
 Float = NDArray[np.floating]
 
@@ -116,8 +117,8 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
     """
     used = margins.rate > 0
     of_peak = keys_of_peaks(counts, used, rounds=1)
-    held_out, share = [sp.csr_matrix((0, counts.shape[1]), dtype=np.float32)], [np.zeros(0)]
-    for X in counts:
+
+    def draw(X: sp.csr_matrix) -> tuple[sp.csr_matrix, Float]:
         of_cell = np.repeat(scramble(_is_open(X, used) @ of_peak), np.diff(X.indptr))
         drawn = with_chance(MOST_CELLS / counts.shape[0], of_cell)
         drawn &= with_chance(SHARE, scramble(of_cell ^ of_peak[X.indices])) & used[X.indices]
@@ -125,12 +126,18 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
         part.data *= drawn
         part.eliminate_zeros()
         depth = X @ used.astype(np.float64)
+        share = np.divide(part @ used.astype(np.float64), depth, out=np.zeros_like(depth), where=depth > 0)
+        return part, share
+
+    held_out = [sp.csr_matrix((0, counts.shape[1]), dtype=np.float32)]
+    shares: list[Float] = [np.zeros(0)]
+    for part, share in in_order(draw, counts):
         held_out.append(part)
-        share.append(np.divide(part @ used.astype(np.float64), depth, out=np.zeros_like(depth), where=depth > 0))
-    return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(share) * margins.exposure)
+        shares.append(share)
+    return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(shares) * margins.exposure)
 
 
-def keys_of_peaks(counts: Blocks | ByPeak, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
+def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> NDArray[np.uint64]:
     """Return (n_peaks,) a hash of each peak, made of the cells in which it is open.
 
     It depends on the counts alone, not on the order of cells and peaks. Peaks that are not ``used`` have 0.
@@ -147,10 +154,12 @@ def keys_of_peaks(counts: Blocks | ByPeak, used: NDArray[np.bool_], *, rounds: i
     """
     of_peak = used.astype(np.uint64)
     for _ in range(rounds):
-        before, of_peak = of_peak, np.zeros(counts.shape[1], dtype=np.uint64)
-        for X in counts:
+
+        def of_block(X: sp.spmatrix, before: NDArray[np.uint64] = of_peak) -> NDArray[np.uint64]:
             is_open = _is_open(X, used)
-            of_peak += is_open.T @ scramble(is_open @ before)
+            return is_open.T @ scramble(is_open @ before)
+
+        of_peak = sum(in_order(of_block, counts), start=np.zeros(counts.shape[1], dtype=np.uint64))
     return of_peak
 
 

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._blocks import Blocks, with_rows
+from ._threads import in_order
 
 Float = NDArray[np.floating]
 
@@ -132,12 +133,18 @@ def open_counts(counts: Blocks, codes: NDArray[np.integer]) -> tuple[Float, Floa
         (n_cells,) group of each cell, as codes 0, 1, ….
     """
     n_groups = int(codes.max(initial=0)) + 1
-    per_group, depth = np.zeros((n_groups, counts.shape[1])), [np.zeros(0)]
-    for rows, X in with_rows(counts):
+
+    def of_block(block: tuple[slice, sp.csr_matrix]) -> tuple[sp.csr_matrix, Float]:
+        rows, X = block
         n = X.shape[0]
         group = sp.csr_matrix((np.ones(n), (codes[rows], np.arange(n))), shape=(n_groups, n))
-        per_group += (group @ X).toarray()
-        depth.append(np.asarray(X.sum(axis=1, dtype=np.float64)).ravel())
+        return group @ X, np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
+
+    per_group = np.zeros((n_groups, counts.shape[1]))
+    depth: list[Float] = [np.zeros(0)]
+    for summed, of_cells in in_order(of_block, with_rows(counts)):
+        per_group += summed.toarray()
+        depth.append(of_cells)
     return per_group, np.concatenate(depth)
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks, ByPeak
 from ._chance import normal
+from ._gpu import OnGpu
 from ._held_out import keys_of_peaks
 from ._margins import Margins
 from ._sweep import Sweep, sweep
@@ -46,7 +47,7 @@ class _LeastSquares:
         return np.zeros_like(self.axes)
 
 
-def svd(counts: Blocks | ByPeak, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
+def svd(counts: Blocks | ByPeak | OnGpu, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
     """Return a sweep whose cells come from a truncated SVD of Pearson residuals, (counts − expected) / √expected.
 
     By subspace iteration from a random start (Halko et al. 2011, algorithm 4.4). Correspondence analysis has the same
@@ -69,7 +70,8 @@ def svd(counts: Blocks | ByPeak, margins: Margins, n_components: int, rng: np.ra
     over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
     updates = [_LeastSquares(n_directions)] * len(margins.expected)
     # Random numbers are tied to a peak's counts, not to its position: the order of peaks does not change the start.
-    basis: Float = normal(keys_of_peaks(counts, margins.rate > 0, rounds=2), n_directions, int(rng.integers(2**63)))
+    by_cell = counts.by_cell if isinstance(counts, ByPeak | OnGpu) else counts
+    basis: Float = normal(keys_of_peaks(by_cell, margins.rate > 0, rounds=2), n_directions, int(rng.integers(2**63)))
     basis *= root > 0
     for _ in range(N_PASSES):
         basis = over_root * _orthonormal(basis)

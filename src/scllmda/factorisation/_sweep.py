@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._blocks import Blocks, ByPeak, with_rows
+from ._gpu import OnGpu, on_host
 from ._margins import Margins
 from ._threads import in_order
 from ._tiles import tiles
@@ -55,7 +56,7 @@ class Sweep:
 
 
 def sweep(
-    counts: Blocks | ByPeak,
+    counts: Blocks | ByPeak | OnGpu,
     margins: Margins,
     loadings: Float,
     updates: Sequence[CellUpdate],
@@ -117,14 +118,17 @@ def sweep(
     pull, kept = None, [np.zeros((0, k), dtype=np.float32)]
     exposed, grams, squares, weighted = zeros()
     for part, exposed_part in in_order(embed, with_rows(counts)):
-        pull = part.pull if pull is None else np.add(pull, part.pull, out=pull)
+        if pull is None:
+            pull = part.pull
+        else:
+            pull += part.pull
         exposed += exposed_part
         grams += part.grams
         squares += part.squares
         weighted += part.weighted_squares
         kept.append(part.cells)
         del part  # as large as all peaks, and the next is on its way
-    pull = np.zeros((counts.shape[1], k), dtype=np.float32) if pull is None else pull
+    pull = np.zeros((counts.shape[1], k), dtype=np.float32) if pull is None else on_host(pull)
     single = exposed.astype(np.float32)
     for tile in tiles(len(pull)):
         pull[tile] -= margins.expected[:, tile].T.astype(np.float32) @ single

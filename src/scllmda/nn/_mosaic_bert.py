@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from ._gates import halves
+
 
 class MosaicBert(nn.Module):
     """BERT with linear attention biases for positions and gated feed-forward blocks.
@@ -83,7 +85,7 @@ class _Layer(nn.Module):
 
     def forward(self, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         x = self.attention_norm(x + self.attention_out(self._attend(x, bias)))
-        gate, value = self.gated(x).chunk(2, dim=-1)
+        gate, value = halves(self.gated, x)
         return self.norm(x + self.out(gelu(gate) * value))
 
     def _attend(self, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
+from ._gates import halves
+
 _MASKED_IN_TRAINING = 0.15 * 0.8
 """Share of the tokens that were replaced by <mask> in training: 80 % of the 15 % that were to be predicted (ESM-2, Lin
 et al. 2023)."""
@@ -116,7 +118,7 @@ class _Layer(nn.Module):
         self, x: torch.Tensor, mask: torch.Tensor | None, rotation: tuple[torch.Tensor, torch.Tensor] | None
     ) -> torch.Tensor:
         x = x + self.attention_out(self._attend(self.attention_norm(x), mask, rotation))
-        return x + self.down(self._activate(self.up(self.norm(x))))
+        return x + self.down(self._activate(self.norm(x)))
 
     def _attend(
         self, x: torch.Tensor, mask: torch.Tensor | None, rotation: tuple[torch.Tensor, torch.Tensor] | None
@@ -131,8 +133,8 @@ class _Layer(nn.Module):
 
     def _activate(self, x: torch.Tensor) -> torch.Tensor:
         if not self.gated:
-            return gelu(x)
-        gate, value = x.chunk(2, dim=-1)
+            return gelu(self.up(x))
+        gate, value = halves(self.up, x)
         return silu(gate) * value
 
 
