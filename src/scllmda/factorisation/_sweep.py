@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks, ByPeak, with_rows
 from ._margins import Margins
-from ._threads import in_order
 from ._tiles import tiles
+from ._workers import each_block
 
 Float = NDArray[np.floating]
 
@@ -116,7 +116,7 @@ def sweep(
 
     pull, kept = None, [np.zeros((0, k), dtype=np.float32)]
     exposed, grams, squares, weighted = zeros()
-    for part, exposed_part in in_order(embed, with_rows(counts)):
+    for part, exposed_part in each_block(embed, with_rows(counts)):
         pull = part.pull if pull is None else np.add(pull, part.pull, out=pull)
         exposed += exposed_part
         grams += part.grams
