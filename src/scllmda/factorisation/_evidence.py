@@ -76,6 +76,7 @@ def evidence(counts: Blocks, decoder: Decoder, cells: NDArray[np.float32]) -> Ev
         pull, exposure = mapper.evidence(X)
         return (pull - decoder.pull_of_own_counts(X, fitted)).astype(np.float32), exposure
 
+    # Vectors of cells go with their block: what the function refers to is sent to every worker.
     parts = list(each_block(one, ((X, cells[rows]) for rows, X in with_rows(counts))))
     return Evidence(counts, mapper, np.concatenate([p for p, _ in parts]), np.concatenate([e for _, e in parts]))
 

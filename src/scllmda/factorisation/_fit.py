@@ -244,6 +244,7 @@ def _canonical_gauge(squares: Float, loadings: Float, rate: Float) -> tuple[Floa
 def _map(counts: Blocks, margins: Margins, decoder: Decoder) -> NDArray[np.float32]:
     """Return the embedding (n_cells, k) of all cells by the fitted loadings, block by block."""
     mappers = [CellMapper(decoder, expected) for expected in margins.expected]
+    # What the function below refers to is sent to every worker: no loadings beside those of the mappers.
     k, views = decoder.loadings.shape[1], margins.view
 
     def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, NDArray[np.float32]]:
