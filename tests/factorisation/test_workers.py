@@ -60,7 +60,7 @@ def test_an_error_of_a_worker_is_raised_and_the_next_call_works(client: Any) -> 
         assert list(each_block(lambda x: 1 / x, [2.0, 4.0])) == [0.5, 0.25]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:Sending large graph")
 def test_large_blocks_are_sent_without_advice(client: Any) -> None:
     block = np.ones(2_000_000)
     with on_workers(client):
