@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -40,6 +41,17 @@ def shared_data() -> Path:
 def shared_golden() -> Path:
     """Folder of tiny checkpoints with the outputs of the original modeling code."""
     return _shared("golden")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Client of two Dask workers, processes of one thread each, which are started again when they die."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
 
 
 @pytest.fixture

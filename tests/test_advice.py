@@ -208,7 +208,7 @@ CALLS = {
     "a genome that is not read": Advice(
         "",
         "sl.tl.annotate(query, reference, method='lsi_knn', genome=fasta)",
-        "has no effect with method='lsi_knn', which reads no sequence; expected it to be left out",
+        "method='lsi_knn', which reads neither sequence nor an embedding; expected it to be left out",
         ["sl.tl.annotate(query, reference, method='lsi_knn')"],
         RIGHT,
     ),

@@ -61,10 +61,13 @@ def test_embed(files: Path, tmp_path: Path, json_of: Json) -> None:
     assert any((tmp_path / "cache").iterdir())
 
 
-def test_a_cluster_that_is_not_there(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("command", "option"), [("embed", "input"), ("fit", "reference")])
+def test_a_cluster_that_is_not_there(
+    command: str, option: str, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("distributed")
-    paths = [f"--input={files / 'reference.h5ad'}", f"--output={tmp_path / 'new.h5ad'}"]
-    assert main(["embed", *paths, "--client=no-scheduler"]) == 1
+    paths = [f"--{option}={files / 'reference.h5ad'}", f"--output={tmp_path / 'new.h5ad'}"]
+    assert main([command, *paths, "--client=no-scheduler"]) == 1
     assert "no-scheduler" in capsys.readouterr().err
 
 

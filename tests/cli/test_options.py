@@ -6,6 +6,7 @@ import functools
 import inspect
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ ALL = {
     "--min-overlap 0.25": {"min_overlap": 0.25},
     "--chain CHAIN": {"chain": Path("CHAIN")},
     "--frozen": {"frozen": True},
+    "--client tcp://a:1": {"client": "client of tcp://a:1"},
     "--key-added mine": {"key_added": "mine"},
     "--seed 3": {"rng": 3},
     "--device cpu": {"device": "cpu"},
@@ -123,6 +125,7 @@ def test_annotate_passes_every_option_on(
     monkeypatch.setattr(sl.tl, "annotate", annotate)
     monkeypatch.setattr(sl.io, "read", lambda path, mod: mod)
     monkeypatch.setattr(_annotate, "_require_columns", lambda *_: None)
+    monkeypatch.setattr(_annotate, "connected", lambda address: nullcontext(f"client of {address}"))
     paths = [f"--query={files / 'query.h5ad'}", f"--reference={files / 'reference.h5ad'}", "--table=labels.tsv"]
     assert main(["annotate", *paths, *" ".join(ALL).split()]) == 1
     assert "far enough" in capsys.readouterr().err

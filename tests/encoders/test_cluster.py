@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +8,11 @@ import pytest
 
 from scllmda.encoders import KmerEncoder, PeakEncoder, VectorCache, encode_sequences
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 RNG = np.random.default_rng(0)
 SEQUENCES = ["".join(RNG.choice(list("ACGT"), size=RNG.integers(8, 30))) for _ in range(62)]
 N_SHARDS = 16
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
 
 
 def fussy_encoder(folder: Path, *, deadly: bool = False) -> Any:

@@ -76,7 +76,7 @@ def test_one_entry_in_the_registry_makes_it_known_everywhere(monkeypatch: pytest
     assert annotated(query, reference, method="toy").uns["scllmda"]["params"]["method"] == "toy"
     with pytest.raises(ValueError, match=r"method='toy' has no \['c'\] in its recipe"):
         sl.tl.annotate(query, reference, method="toy", recipe={"c": 1})
-    with pytest.raises(ValueError, match="method='toy', which reads no sequence"):
+    with pytest.raises(ValueError, match="method='toy', which reads neither sequence nor an embedding"):
         sl.tl.annotate(query, reference, method="toy", genome="hg38.fa")
 
 

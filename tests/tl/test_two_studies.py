@@ -262,7 +262,7 @@ class TestParametersWithoutEffect:
 
     def test_genome_with_a_baseline(self) -> None:
         reference, query = pair()
-        with pytest.raises(ValueError, match=r"genome='hg38.fa' has no effect with method='lsi_lr', which reads no"):
+        with pytest.raises(ValueError, match=r"genome='hg38.fa' has no effect with method='lsi_lr', which reads"):
             sl.tl.annotate(query, reference, method="lsi_lr", genome="hg38.fa")
 
     def test_those_with_effect_are_kept(self) -> None:

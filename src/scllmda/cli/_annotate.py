@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._command import DATA, Command, add_talk, path
-from ._data import OF_FRAGMENTS, add_query, read_data, read_query, require_data, require_query
+from ._data import OF_FRAGMENTS, add_query, connected, read_data, read_query, require_data, require_query
 from ._options import add_parameters, several, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data, write_figure, write_table
@@ -73,7 +73,8 @@ def run(options: Namespace) -> None:
         _require_columns(options, reference)
     query = read_query(options, reference)
     key, mod = options.key_added, options.mod
-    tl.annotate(query, reference, **given)
+    with connected(options.client) as client:
+        tl.annotate(query, reference, **{**given, "client": client})
     if options.output is not None:
         write_data(options, query, options.output)
     if options.table is not None:

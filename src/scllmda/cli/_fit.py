@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._command import DATA, Command, add_talk, path
-from ._data import FORMATS, read_data, require_data
+from ._data import FORMATS, connected, read_data, require_data
 from ._options import add_parameters, values
 from ._paths import require_read, require_written
 from ._results import print_json, say, write_data
@@ -45,10 +45,11 @@ def run(options: Namespace) -> None:
     given = values(options, tl.cell_embeddings, but=OBJECTS)
     mod, key = options.mod, options.key_added
     reference = read_data(options.reference, "--reference", mod)
-    if options.encoder is not None or options.genome is not None:
-        encoder = options.encoder or "kmer"
-        tl.embed_peaks(reference, encoder, genome=options.genome, device=options.device, mod=mod)
-    tl.cell_embeddings(reference, **given)
+    with connected(options.client) as client:
+        if options.encoder is not None or options.genome is not None:
+            encoder = options.encoder or "kmer"
+            tl.embed_peaks(reference, encoder, genome=options.genome, device=options.device, client=client, mod=mod)
+        tl.cell_embeddings(reference, **{**given, "client": client})
     portable = get.portable_reference(reference, use_rep=key, mod=mod)
     k = portable.obsm[key].shape[1]
     write_data(options, portable, options.output)

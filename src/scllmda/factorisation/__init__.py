@@ -15,6 +15,7 @@ from ._margins import Margins, margins, open_counts
 from ._placement import Placed, Placement
 from ._sequence_prior import SequencePrior, tells_peaks_apart
 from ._threads import in_order
+from ._workers import each_block, on_workers
 
 __all__ = [
     "Blocks",
@@ -29,11 +30,13 @@ __all__ = [
     "SequencePrior",
     "Thinned",
     "chance_to_match",
+    "each_block",
     "evidence",
     "fit",
     "in_order",
     "leading_axes",
     "margins",
+    "on_workers",
     "open_counts",
     "scramble",
     "tells_peaks_apart",

@@ -11,7 +11,7 @@ from ._blocks import Blocks, with_rows
 from ._chance import scramble, with_chance
 from ._decoder import CellMapper, Decoder
 from ._margins import open_counts
-from ._threads import in_order
+from ._workers import each_block
 
 Float = NDArray[np.floating]
 
@@ -71,12 +71,13 @@ def evidence(counts: Blocks, decoder: Decoder, cells: NDArray[np.float32]) -> Ev
     """
     mapper = CellMapper(decoder, decoder.rate)
 
-    def one(block: tuple[slice, sp.csr_matrix]) -> tuple[Float, Float]:
-        rows, X = block
+    def one(block: tuple[sp.csr_matrix, Float]) -> tuple[Float, Float]:
+        X, fitted = block
         pull, exposure = mapper.evidence(X)
-        return (pull - decoder.pull_of_own_counts(X, cells[rows])).astype(np.float32), exposure
+        return (pull - decoder.pull_of_own_counts(X, fitted)).astype(np.float32), exposure
 
-    parts = list(in_order(one, with_rows(counts)))
+    # Vectors of cells go with their block: what the function refers to is sent to every worker.
+    parts = list(each_block(one, ((X, cells[rows]) for rows, X in with_rows(counts))))
     return Evidence(counts, mapper, np.concatenate([p for p, _ in parts]), np.concatenate([e for _, e in parts]))
 
 

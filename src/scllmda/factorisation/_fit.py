@@ -17,8 +17,8 @@ from ._sequence_prior import SequencePrior, SequencePriorFitter, tells_peaks_apa
 from ._shrinkage import Shrinkage
 from ._start import svd
 from ._sweep import Sweep, sweep
-from ._threads import in_order
 from ._tiles import weighted_gram
+from ._workers import each_block
 
 Float = NDArray[np.floating]
 
@@ -247,16 +247,18 @@ def _canonical_gauge(squares: Float, loadings: Float, rate: Float) -> tuple[Floa
 def _map(counts: Blocks, margins: Margins, decoder: Decoder) -> NDArray[np.float32]:
     """Return the embedding (n_cells, k) of all cells by the fitted loadings, block by block."""
     mappers = [CellMapper(decoder, expected) for expected in margins.expected]
+    # What the function below refers to is sent to every worker: no loadings beside those of the mappers.
+    k, views = decoder.loadings.shape[1], margins.view
 
     def embed(block: tuple[slice, sp.csr_matrix]) -> tuple[slice, NDArray[np.float32]]:
         rows, X = block
-        cells = np.zeros((X.shape[0], decoder.loadings.shape[1]), dtype=np.float32)
-        for view in np.unique(margins.view[rows]):
-            here = np.flatnonzero(margins.view[rows] == view)
+        cells = np.zeros((X.shape[0], k), dtype=np.float32)
+        for view in np.unique(views[rows]):
+            here = np.flatnonzero(views[rows] == view)
             cells[here] = mappers[view](X[here])
         return rows, cells
 
-    cells = np.zeros((counts.shape[0], decoder.loadings.shape[1]), dtype=np.float32)
-    for rows, part in in_order(embed, with_rows(counts)):
+    cells = np.zeros((counts.shape[0], k), dtype=np.float32)
+    for rows, part in each_block(embed, with_rows(counts)):
         cells[rows] = part
     return cells

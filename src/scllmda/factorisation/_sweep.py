@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ._blocks import Blocks, ByPeak, with_rows
 from ._gpu import OnGpu, on_host
 from ._margins import Margins
-from ._threads import in_order
 from ._tiles import tiles
+from ._workers import each_block
 
 Float = NDArray[np.floating]
 
@@ -117,7 +117,7 @@ def sweep(
 
     pull, kept = None, [np.zeros((0, k), dtype=np.float32)]
     exposed, grams, squares, weighted = zeros()
-    for part, exposed_part in in_order(embed, with_rows(counts)):
+    for part, exposed_part in each_block(embed, with_rows(counts)):
         if pull is None:
             pull = part.pull
         else:

@@ -21,11 +21,11 @@ def in_order(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     and small dense products get slower by several threads. Only as many items as threads, and one more, are read ahead.
     ``function`` must not call this again: it would wait for threads that wait for it.
     """
-    blas = _blas()
-    n_threads = max((info["num_threads"] for info in blas.info()), default=1)
+    libraries = linear_algebra()
+    n_threads = max((info["num_threads"] for info in libraries.info()), default=1)
     pool = _pool(n_threads)
     under_way: deque[Future[U]] = deque()
-    with blas.limit(limits=1):
+    with libraries.limit(limits=1):
         try:
             for item in items:
                 under_way.append(pool.submit(function, item))
@@ -49,7 +49,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where no process is forke
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def linear_algebra() -> ThreadpoolController:
     """Return the loaded linear algebra libraries, found once: it takes as long as a pass over small data."""
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController

@@ -10,6 +10,7 @@ from anndata import AnnData
 from .. import _logging as logg
 from .._anndata import resolve
 from .._checks import checked
+from ..factorisation import on_workers
 from ..genomics import fasta_of
 from ._annotation_slots import claim_annotation
 from ._choices import Choices
@@ -18,7 +19,7 @@ from ._inputs import inputs_of_one, inputs_of_two
 from ._label_cells import label_cells
 from ._labels import as_levels
 from ._ontology import as_ontology_columns
-from ._params import require_effect, storable
+from ._params import require_client, require_effect, storable
 from ._sequences import Sequences
 from ._sources import make_source
 
@@ -57,6 +58,7 @@ def annotate(
     min_overlap: float | None = None,
     chain: str | PathLike[str] | None = None,
     frozen: bool = False,
+    client: Any = None,
     key_added: str = "scllmda",
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -142,6 +144,10 @@ def annotate(
         (:func:`scllmda.tl.map_cells`) instead of embedding both jointly: quicker, and a cell's vector does not depend
         on the other query cells, but less accurate. Always so if the reference has no counts
         (:func:`scllmda.get.portable_reference`).
+    client
+        A ``dask.distributed.Client``, whose workers encode peaks, do the passes of the embedding over the counts, and
+        map the query; the result is the same. They need scllmda, no file of counts, and may die on the way. What reads
+        the embedding (graphs, regressions, novelty) is done here.
     key_added
         Prefix of the slots.
     rng
@@ -211,7 +217,7 @@ def annotate(
         or no share; a "/" in ``key_added``; a path of another kind; a method that reads counts with a frozen reference;
         prediction sets by a method that holds out no cells; a parameter that has no effect in this call.
     TypeError
-        Neither AnnData nor MuData; no encoder.
+        Neither AnnData nor MuData; no encoder; no Dask client.
     FileNotFoundError
         No such reference or genome.
     ImportError
@@ -236,6 +242,7 @@ def annotate(
     >>> sl.get.annotation(query).columns.tolist()
     ['label', 'raw', 'score', 'novelty']
     """
+    require_client(client)
     data, target = resolve(adata, mod=mod, copy=copy, what="query")
     choices = Choices.checked(
         method,
@@ -254,14 +261,14 @@ def annotate(
     ids = as_ontology_columns(ontology_key, levels)
     of_two = {**overlap, "frozen": frozen or None, "reference_layer": reference_layer}
     require_effect("without reference=", of_two, possible=reference is not None)
-    without = f"with method={choices.method.name!r}, which reads no sequence"
-    require_effect(without, {"genome": genome}, possible=choices.reads_sequence)
+    without = f"with method={choices.method.name!r}, which reads neither sequence nor an embedding"
+    require_effect(without, {"genome": genome, "client": client}, possible=choices.reads_sequence)
     if genome is not None:
         fasta_of(genome)
     if frozen:
         choices.require_embedding()
     # The device is for networks; an encoder that is given has its own.
-    encoder = pick_encoder(encoder, device if isinstance(encoder, str) else "auto")
+    sequences = Sequences(pick_encoder(encoder, device if isinstance(encoder, str) else "auto"), genome, client)
     if reference is not None and reference is data:
         msg = "Query and reference are one object, which would be written to. Pass a copy: reference.copy()."
         raise ValueError(msg)
@@ -276,11 +283,11 @@ def annotate(
         inputs = inputs_of_two(target, reference, levels, ids, unlabeled, batch_key, mod)
     pairing = {"chain": chain, "min_overlap": 0.5 if min_overlap is None else min_overlap}
     layers = layer, layer if reference_layer is None else reference_layer
-    source = make_source(target, inputs, choices, Sequences(encoder, genome), layers, pairing, n_latent, frozen=frozen)
+    source = make_source(target, inputs, choices, sequences, layers, pairing, n_latent, frozen=frozen)
     params = storable(
         labels_key=labels_key,
         ontology_key=ontology_key,
-        encoder=encoder.name,
+        encoder=sequences.encoder.name,
         genome=None if genome is None else str(genome),
         unlabeled=unlabeled,
         batch_key=batch_key,
@@ -291,5 +298,6 @@ def annotate(
         frozen=source.is_frozen,
     )
     choices = choices.for_sequence(there=source.has_sequence)
-    label_cells(target, inputs, source, choices, clusters=clusters, params=params, start=start)
+    with on_workers(client):
+        label_cells(target, inputs, source, choices, clusters=clusters, params=params, start=start)
     return data if copy else None

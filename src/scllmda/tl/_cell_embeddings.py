@@ -15,13 +15,13 @@ from .._anndata import claim_slots, obs_column, require_peaks_only, resolve, wri
 from .._checks import checked
 from .._counts import CountBlocks, count_blocks, counts
 from .._keys import CELL_EMBEDDING, base_rate
-from ..factorisation import Margins, fit, margins, open_counts, tells_peaks_apart
+from ..factorisation import Margins, fit, margins, on_workers, open_counts, tells_peaks_apart
 from ..methods import Source, cell_models, embedding_models, make_recipe, represent
 from ..methods import get as get_method
 from ._decoder_slots import decoder_slots, is_embedding, pad
 from ._evidence import require_evidence
 from ._labels import encode_batches
-from ._params import require_effect, storable
+from ._params import require_client, require_effect, storable
 from ._peak_embeddings import find_peak_embeddings, peak_embeddings
 from ._weights_embedding import embed_by_weights, settings_of_weights
 
@@ -53,6 +53,7 @@ def cell_embeddings(
     recipe: Mapping[str, Any] | str | None = None,
     weights: str | PathLike[str] | None = None,
     n_epochs: int | None = None,
+    client: Any = None,
     key_added: str = CELL_EMBEDDING,
     rng: int | np.random.Generator = 0,
     device: str = "auto",
@@ -105,6 +106,9 @@ def cell_embeddings(
         Folder that :func:`scllmda.tl.pretrain` wrote, for "epifoundation"; as ``recipe={"weights": folder}``.
     n_epochs
         Of a published system, in the place of its ``cell_epochs``, which are 400.
+    client
+        A ``dask.distributed.Client``, whose workers do the passes of the factorisation over the counts; the result is
+        the same. They need scllmda, no file of counts, and may die on the way.
     key_added
         Slots to write.
     rng
@@ -143,6 +147,8 @@ def cell_embeddings(
         Negative, NaN or infinite counts; no open peak (in every domain); peak embeddings of the wrong length; several
         peak embeddings and ``use_varm=None``; unknown model; a published system without peak embeddings; a parameter
         that has no effect with the model; no weights, or weights of another model or genome.
+    TypeError
+        Neither AnnData nor MuData; no Dask client.
     FileNotFoundError
         There are no such weights.
 
@@ -161,6 +167,7 @@ def cell_embeddings(
     >>> adata.obsm["X_scllmda"].shape
     (600, 32)
     """
+    require_client(client)
     model, recipe = _as_model(model, recipe)
     for name, value, known in (
         ("model", model, (FACTORISATION, *cell_models(), *embedding_models())),
@@ -171,7 +178,7 @@ def cell_embeddings(
             msg = f"Unknown {name} {value!r}; expected one of {list(known)}."
             raise ValueError(msg)
     by_weights = model in embedding_models()
-    of_factorisation = {"domain_key": domain_key, "batch_key": batch_key}
+    of_factorisation = {"domain_key": domain_key, "batch_key": batch_key, "client": client}
     require_effect(f"with model={model!r}", of_factorisation, possible=model == FACTORISATION)
     require_effect(f"with model={model!r}", {"recipe": recipe}, possible=model != FACTORISATION)
     require_effect(f"with model={model!r}", {"n_epochs": n_epochs}, possible=model in cell_models())
@@ -218,7 +225,8 @@ def cell_embeddings(
     )
     generator = np.random.default_rng(rng)
     if settings is None:
-        slots, found = _by_factorisation(blocks, expected, embeddings, n_latent, generator, key_added)
+        with on_workers(client):
+            slots, found = _by_factorisation(blocks, expected, embeddings, n_latent, generator, key_added)
     else:
         assert embeddings is not None
         slots, found = _by_network(counts(atac, layer), embeddings, model, settings, generator, device, key_added)

@@ -18,6 +18,7 @@ from ..factorisation import (
     Factorisation,
     Thinned,
     chance_to_match,
+    each_block,
     evidence,
     fit,
     leading_axes,
@@ -225,7 +226,7 @@ def _around(
         of_known, of_new = (np.maximum(o, 0) for o in own)
         thinned = Thinned.to(known.counts, chance_to_match(of_known, of_new[new.depth > 0]))
         mapper = CellMapper(known.fitted.decoder, known.fitted.decoder.rate)
-        as_query = np.concatenate([mapper(X) for X in thinned])
+        as_query = np.concatenate(list(each_block(mapper, thinned)))
     around_as_query[:, : as_query.shape[1]] = as_query
     return around, around_as_query
 

@@ -15,7 +15,7 @@ from .._checks import checked
 from .._counts import BLOCK_SIZE, count_blocks
 from .._keys import CELL_EMBEDDING
 from .._peak_pairs import JointPeaks, pair_peaks, query_only_peaks
-from ..factorisation import Decoder
+from ..factorisation import Decoder, on_workers
 from ._decoder_slots import is_embedding, is_fitted, pad, read_decoder
 from ._map_query import extend_decoder, map_blocks
 from ._params import require_client, storable
@@ -139,7 +139,8 @@ def map_cells(
     if fitted.uns[use_rep]["params"]["likelihood"] == "bernoulli":
         counts = counts.binary()
     decoder, shared = extend_decoder(decoder, counts, peaks, embeddings)
-    cells = pad(map_blocks(decoder, counts, peaks.in_query, client), fitted.varm[use_rep].shape[1])
+    with on_workers(client):
+        cells = pad(map_blocks(decoder, counts, peaks.in_query), fitted.varm[use_rep].shape[1])
     params = storable(use_rep=use_rep, use_varm=use_varm, layer=layer, min_overlap=min_overlap)
     coverage = {**pairs.report, "n_own": len(peaks.query_only), **shared}
     slots = {("obsm", key_added): cells, ("uns", key_added): {"params": params, "coverage": coverage}}

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .._counts import CountBlocks
 from .._peak_pairs import JointPeaks
-from ..factorisation import CellMapper, Decoder, in_order
+from ..factorisation import CellMapper, Decoder, each_block
 
 
 def extend_decoder(
@@ -56,33 +51,14 @@ def extend_decoder(
     return decoder, {"fraction_of_counts_shared": float(shared / (shared + own))}
 
 
-def map_blocks(
-    decoder: Decoder, counts: CountBlocks, measured: NDArray[np.bool_], client: Any = None
-) -> NDArray[np.float32]:
-    """Return the embedding (n_cells, k) of counts in a frozen space; a Dask client's workers compute it if given."""
+def map_blocks(decoder: Decoder, counts: CountBlocks, measured: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the embedding (n_cells, k) of counts in a frozen space."""
     mapper = CellMapper(decoder, np.where(measured, decoder.rate, 0))
     n_blocks = -(-counts.shape[0] // counts.block_size)
     blocks = tqdm(counts, total=n_blocks, desc="mapping cells", unit="block", disable=None)
-    mapped = in_order(mapper, blocks) if client is None else _on_workers(client, mapper, blocks)
     cells = np.zeros((counts.shape[0], decoder.loadings.shape[1]), dtype=np.float32)
     first = 0
-    for block in mapped:
+    for block in each_block(mapper, blocks):
         cells[first : first + len(block)] = block
         first += len(block)
     return cells
-
-
-def _on_workers(client: Any, mapper: CellMapper, blocks: Iterator[sp.csr_matrix]) -> Iterator[NDArray[np.float32]]:
-    """Yield mapped blocks in order. At most two blocks per thread are on the workers, so that memory stays bounded."""
-    remote = client.scatter(mapper, broadcast=True)
-    under_way: deque[Any] = deque()
-    for block in blocks:
-        under_way.append(client.submit(_call, remote, block, pure=False))
-        if len(under_way) >= 2 * max(sum(client.nthreads().values()), 1):
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()
-
-
-def _call(mapper: CellMapper, block: sp.csr_matrix) -> NDArray[np.float32]:
-    return mapper(block)

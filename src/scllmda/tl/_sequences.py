@@ -29,6 +29,8 @@ class Sequences:
 
     encoder: PeakEncoder
     genome: Any = None
+    client: Any = None
+    """A Dask client whose workers encode; None for this process."""
     learn_from: Callable[[], sp.csr_matrix] | None = None
     """To (n_cells, n_peaks) counts of the reference, for encoders that learn from openness."""
 
@@ -81,7 +83,7 @@ class Sequences:
                 f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on."
             )
             raise ValueError(msg)
-        embed_peaks(scratch, self.encoder)
+        embed_peaks(scratch, self.encoder, client=self.client)
         return peak_embeddings(scratch, self.key, n_dims), source
 
 
