@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _INSTEAD = (
     "Put the file that you pass as genome= at this path on every worker, or send the sequences from here: "
-    "sl.pp.peak_sequences(adata, genome), then sl.tl.embed_peaks(adata, client=client)."
+    "sl.pp.peak_sequences(adata, genome, missing='n'), then sl.tl.embed_peaks(adata, client=client)."
 )
 
 
