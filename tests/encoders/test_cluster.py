@@ -224,7 +224,8 @@ class TestFasta:
     def test_worker_without_the_file(
         self, client: Any, tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(RemoteFasta, "of", lambda file: RemoteFasta(tmp_path / "nowhere.fa", file.index.digest()))
+        nowhere = tmp_path / "nowhere.fa"
+        monkeypatch.setattr(_sequences, "RemoteFasta", lambda path, digest: RemoteFasta(nowhere, digest))
         adata = ad.AnnData(shape=(0, len(SEQUENCES)))
         adata.var_names = INTERVALS.names()
         with pytest.raises(FileNotFoundError, match=r"A worker cannot read the FASTA '.*nowhere\.fa'.*peak_sequences"):

@@ -25,7 +25,7 @@ def test_is_opened_where_it_is_read_and_closed_when_it_is_dropped(
     intervals = Intervals.from_names(["chr2:1-7", "chrUn:3-7", "1:2-6"])
     with fasta_windows("genome.fa", intervals, window=8, missing="n") as (file, windows):
         expected = windows.read(file)
-        remote = RemoteFasta.of(file)
+        remote = RemoteFasta(file.path.absolute(), file.index.digest())
     assert expected == ["GATTACAN", "NNNNNNNN", "ACGTNNNN"]
     # Positions and the path are all that is needed, wherever the process is.
     monkeypatch.chdir("/")

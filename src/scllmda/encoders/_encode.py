@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .. import _logging as logg
 from ._cache import sequence_keys
-from ._parts import sent_once, work_on_parts
+from ._parts import made_once, work_on_parts
 from ._registry import get
 from ._sequences import Sequences, Texts, describe
 
@@ -107,7 +107,9 @@ def encode_sequences(
     todo = todo[np.lexsort((keys[todo], sequences.length[todo]))]
     shards = [todo[i : i + shard_size] for i in range(0, len(todo), shard_size)]
 
-    how = (*recipe, encoder.revision) if client is not None and recipe is not None else sent_once(encoder, client)
+    how: Any = encoder
+    if client is not None:
+        how = made_once(_same, encoder, client=client) if recipe is None else (*recipe, encoder.revision)
     source, reader = sequences.source, sequences.reader
     parts = ((shard, (how, source.take(shard), reader, keys[shard], batch_size)) for shard in shards)
     n_done = 0
@@ -159,6 +161,10 @@ def _encode_part(
         )
         raise ValueError(msg)
     return encode_shard(_make_once(*how) if isinstance(how, tuple) else how, texts, batch_size)
+
+
+def _same(encoder: PeakEncoder) -> PeakEncoder:
+    return encoder
 
 
 @lru_cache(maxsize=1)

@@ -52,14 +52,10 @@ def work_on_parts(
         submit()
 
 
-def sent_once(value: Any, client: Any) -> Any:
-    """Return what stands for a value in the arguments of all parts, so that each worker is sent it once."""
-    # As a task of its own it is, unlike scattered data, made again when its workers die.
-    return value if client is None else client.submit(_same, value, pure=False)
-
-
-def _same(value: Any) -> Any:
-    return value
+def made_once(make: Callable[..., Any], *args: Any, client: Any) -> Any:
+    """Return what stands for ``make(*args)`` in the arguments of all parts: workers make it once and pass it on."""
+    # It is, unlike scattered data, made again when its workers die.
+    return client.submit(make, *args, pure=False)
 
 
 def _import_distributed() -> ModuleType:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..genomics import RemoteFasta
 from ._cache import KEY_DTYPE, sequence_keys
-from ._parts import sent_once, work_on_parts
+from ._parts import made_once, work_on_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,9 +84,11 @@ def describe(source: Texts | FastaWindows, fasta: FastaFile | None = None, clien
     """
     n = len(source)
     keys, length, is_known = np.empty(n, KEY_DTYPE), np.empty(n, np.intp), np.empty(n, bool)
+    reader: Any = fasta
     if fasta is None:
         client = None
-    reader = fasta if fasta is None or client is None else sent_once(RemoteFasta.of(fasta), client)
+    elif client is not None:
+        reader = made_once(RemoteFasta, fasta.path.absolute(), fasta.index.digest(), client=client)
     blocks = [np.arange(first, min(first + _BLOCK, n)) for first in range(0, n, _BLOCK)]
     parts = ((block, (source.take(block), reader)) for block in blocks)
     with tqdm(total=n, desc="reading sequences", disable=True if fasta is None else None) as bar:

@@ -23,7 +23,7 @@ _INSTEAD = (
 
 
 class RemoteFasta:
-    """A FASTA by its path, which can be sent to other processes and is opened by the one that reads it.
+    """A FASTA by its path, which is opened by the process that reads it and can be passed on to others.
 
     It is opened, and unpacked if it is compressed, at the first read. It stays open, for all threads of the process,
     until it is dropped.
@@ -33,7 +33,7 @@ class RemoteFasta:
     path
         Absolute path of the FASTA, compressed or not.
     digest
-        Of its index.
+        Of its index (:meth:`FastaIndex.digest`), by which the file is told from another.
     """
 
     def __init__(self, path: Path, digest: bytes) -> None:
@@ -42,13 +42,8 @@ class RemoteFasta:
         self._opening = Lock()
         self._file: FastaFile | None = None
 
-    @classmethod
-    def of(cls, fasta: FastaFile) -> Self:
-        """Return what reads the same file as an open FASTA."""
-        return cls(fasta.path.absolute(), fasta.index.digest())
-
     def __reduce__(self) -> tuple[type[Self], tuple[Path, bytes]]:
-        """Return what is sent: not the open file."""
+        """Return what is passed on: not the open file."""
         return type(self), (self.path, self._digest)
 
     def read(

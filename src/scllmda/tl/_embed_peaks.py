@@ -206,10 +206,13 @@ def _stored_sequences(adata: AnnData, key: str) -> list[str]:
 def _genome_sequences(
     adata: AnnData, fasta: Path, window: int | None, client: Any, *, as_text: bool
 ) -> Iterator[Sequences]:
-    """Describe the sequences of the peaks in an open FASTA, which are read when their turn comes; or read all."""
+    """Open a FASTA and describe the sequences of the peaks there: they are read in turn, or now if ``as_text``."""
     logg.info(f"reading the sequences of {adata.n_vars} peaks")
     with peak_windows(adata.var, fasta, window=window, missing="n") as (file, windows):
-        sequences = describe(Texts(windows.read(file))) if as_text else describe(windows, file, client)
+        if as_text:
+            sequences = describe(Texts(windows.read_in_chunks(file).tolist()))
+        else:
+            sequences = describe(windows, file, client)
         warn_if_unknown(int((~sequences.is_known).sum()), adata.n_vars, fasta)
         yield sequences
 
