@@ -207,12 +207,13 @@ def _genome_sequences(
     adata: AnnData, fasta: Path, window: int | None, client: Any, *, as_text: bool
 ) -> Iterator[Sequences]:
     """Open a FASTA and describe the sequences of the peaks there: they are read in turn, or now if ``as_text``."""
-    logg.info(f"reading the sequences of {adata.n_vars} peaks")
+    start = logg.info(f"reading the sequences of {adata.n_vars} peaks")
     with peak_windows(adata.var, fasta, window=window, missing="n") as (file, windows):
         if as_text:
             sequences = describe(Texts(windows.read_in_chunks(file).tolist()))
         else:
             sequences = describe(windows, file, client)
+        logg.info("    finished", time=start)
         warn_if_unknown(int((~sequences.is_known).sum()), adata.n_vars, fasta)
         yield sequences
 
