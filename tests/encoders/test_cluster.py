@@ -21,12 +21,15 @@ N_SHARDS = 16
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        # A worker that is killed leaves its temporary folders.
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))
+        with (
+            distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
 
 
 def fussy_encoder(folder: Path, *, deadly: bool = False) -> Any:
