@@ -44,14 +44,17 @@ def shared_golden() -> Path:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Client of two Dask workers, processes of one thread each, which are started again when they die."""
     distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        # A worker that is killed leaves its temporary folders.
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))
+        with (
+            distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_wrong_values_are_named_and_nothing_is_changed(
         "pl.report": ["pl._report.ReportFigures"],
         "pp.count_fragments": ["pp._count_fragments.count"],
         "pp.peak_islands": ["pp._peak_islands.island_values"],
-        "pp.peak_sequences": ["pp._peak_sequences.fetch_sequences"],
+        "pp.peak_sequences": ["pp._peak_sequences.peak_windows"],
         "datasets.fetch": ["datasets._fetch._download"],
     }
     for begin in begins.get(name, ()):

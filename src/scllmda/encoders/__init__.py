@@ -1,7 +1,7 @@
 """Sequence to vector: encoders of peaks, behind one protocol (`PeakEncoder`) and one registry.
 
 Lives here: one file per encoder, working on lists of strings and returning arrays.
-Does not belong here: AnnData, slots, FASTA files, and imports of heavy libraries at module level.
+Does not belong here: AnnData, slots, how a FASTA is read, and imports of heavy libraries at module level.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from ._nucleotide_transformer import NucleotideTransformerEncoder
 from ._protocol import FittableEncoder, PeakEncoder, needs_fit
 from ._random import RandomEncoder
 from ._registry import get, table
+from ._sequences import Sequences as Sequences
+from ._sequences import Texts as Texts
+from ._sequences import describe as describe
 from ._transformers import TransformersEncoder
 
-# Public. VectorCache and encode_sequences are for the rooms above: tl.embed_peaks offers what they do.
+# Public. The rest is for the rooms above: tl.embed_peaks offers what it does.
 __all__ = [
     "CnnEncoder",
     "Dnabert2Encoder",

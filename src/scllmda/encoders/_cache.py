@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _MAGIC = b"scllmda1"
 _HEADER = Struct("<8sQQ")
 _KEY_BYTES = 16
+KEY_DTYPE = f"S{_KEY_BYTES}"
 _CHECKSUM_BYTES = 32
 _STALE_SECONDS = 24 * 3600
 """A temporary file of this age is what a killed process left: writing a shard takes seconds."""
@@ -53,7 +54,7 @@ def sequence_keys(sequences: Iterable[str]) -> NDArray[np.bytes_]:
         In upper case.
     """
     digests = (blake2b(sequence.encode(), digest_size=_KEY_BYTES).digest() for sequence in sequences)
-    return np.frombuffer(b"".join(digests), dtype=f"S{_KEY_BYTES}")
+    return np.frombuffer(b"".join(digests), dtype=KEY_DTYPE)
 
 
 class VectorCache:
@@ -164,7 +165,7 @@ class VectorCache:
             if (size := os.fstat(file.fileno()).st_size) != expected:
                 msg = f"{size} bytes, expected {expected}"
                 raise _DamagedShard(msg)
-            return np.frombuffer(file.read(n * _KEY_BYTES), dtype=f"S{_KEY_BYTES}")
+            return np.frombuffer(file.read(n * _KEY_BYTES), dtype=KEY_DTYPE)
 
     def _read_vectors(self, path: Path, n: int) -> NDArray[np.float32]:
         """Return the vectors of a shard, (n, d), its checksum verified."""

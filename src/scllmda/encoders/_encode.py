@@ -14,9 +14,7 @@ differ in the last bits.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,31 +22,25 @@ from tqdm import tqdm
 
 from .. import _logging as logg
 from ._cache import sequence_keys
+from ._parts import made_once, work_on_parts
 from ._registry import get
+from ._sequences import Sequences, Texts, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from ._cache import VectorCache
     from ._protocol import PeakEncoder
 
-    Encoded = Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]
-
 SHARD_SIZE = 1024
 """Sequences per shard: seconds of work for a network on a CPU, megabytes on disk."""
-
-_RETRIES = 2
-"""Of a shard that fails on a worker; one whose worker died is repeated by the scheduler anyway."""
-
-_KNOWN_BASE = re.compile("[ACGT]")
 
 
 def encode_sequences(
     encoder: PeakEncoder,
-    sequences: Sequence[str],
+    sequences: Sequence[str] | Sequences,
     *,
     cache: VectorCache | None = None,
     client: Any = None,
@@ -63,11 +55,13 @@ def encode_sequences(
     encoder
         Any encoder.
     sequences
-        n sequences, in either case.
+        n sequences, in either case, or what :func:`describe` says of them: those in a FASTA are read when their turn
+        comes, by the workers if there are any.
     cache
         Where vectors are looked up, and written to shard by shard.
     client
-        A ``dask.distributed.Client`` whose workers encode. Results come back to this process, which fills the cache.
+        A ``dask.distributed.Client`` whose workers encode, that of :func:`describe`. Results come back to this process,
+        which fills the cache.
     recipe
         Name and device of the encoder, from which each worker process makes its own, once. None sends the encoder.
     batch_size
@@ -83,9 +77,9 @@ def encode_sequences(
     ------
     ValueError
         The encoder returned vectors of the wrong shape, or with NaN or infinite values; or a worker's encoder has
-        another revision.
+        another revision, or the FASTA changed meanwhile.
     OSError
-        The cache could not be written; what was finished before is in it.
+        The cache could not be written, or the FASTA not be read; what was finished before is in the cache.
 
     Examples
     --------
@@ -95,12 +89,13 @@ def encode_sequences(
            [0.87, 0.5 , 0.25, 1.61],
            [ nan,  nan,  nan,  nan]], dtype=float32)
     """
-    texts = [sequence.upper() for sequence in sequences]
-    keys = sequence_keys(texts)
+    if not isinstance(sequences, Sequences):
+        sequences = describe(Texts(sequences))
+    keys = sequences.keys
     distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    vectors = np.full((len(texts), encoder.n_dims), np.nan, dtype=np.float32)
+    vectors = np.full((len(keys), encoder.n_dims), np.nan, dtype=np.float32)
 
-    missing = np.fromiter((_KNOWN_BASE.search(texts[i]) is not None for i in first), dtype=bool, count=len(first))
+    missing = sequences.is_known[first]
     if cache is not None:
         n_known = int(missing.sum())
         for places, cached in cache.read(distinct):
@@ -109,25 +104,24 @@ def encode_sequences(
         logg.info(f"    found {n_known - missing.sum()} of {n_known} distinct sequences in {cache.folder}")
 
     todo = first[missing]
-    lengths = np.fromiter((len(texts[i]) for i in todo), dtype=np.intp, count=len(todo))
-    todo = todo[np.lexsort((keys[todo], lengths))]
+    todo = todo[np.lexsort((keys[todo], sequences.length[todo]))]
     shards = [todo[i : i + shard_size] for i in range(0, len(todo), shard_size)]
 
-    encoded: Encoded
-    if client is None:
-        encoded = ((shard, encode_shard(encoder, [texts[i] for i in shard], batch_size)) for shard in shards)
-    else:
-        encoded = _encode_on_cluster(client, encoder, recipe, texts, shards, batch_size)
+    how: Any = encoder
+    if client is not None:
+        how = made_once(_same, encoder, client=client) if recipe is None else (*recipe, encoder.revision)
+    source, reader = sequences.source, sequences.reader
+    parts = ((shard, (how, source.take(shard), reader, keys[shard], batch_size)) for shard in shards)
     n_done = 0
     with tqdm(total=len(todo), desc=encoder.name, unit=" sequences", disable=None) as bar:
-        for shard, values in encoded:
+        for shard, values in work_on_parts(_encode_part, parts, client):
             vectors[shard] = values
             if cache is not None:
                 _write(cache, keys[shard], values, n_done, len(todo))
             n_done += len(shard)
             bar.update(len(shard))
 
-    repeated = np.flatnonzero(first[inverse] != np.arange(len(texts)))
+    repeated = np.flatnonzero(first[inverse] != np.arange(len(keys)))
     vectors[repeated] = vectors[first[inverse[repeated]]]
     return vectors
 
@@ -154,58 +148,23 @@ def encode_shard(encoder: PeakEncoder, sequences: list[str], batch_size: int | N
     return np.concatenate([_checked(encoder.encode(batch), encoder, len(batch)) for batch in batches])
 
 
-def _encode_on_cluster(
-    client: Any,
-    encoder: PeakEncoder,
-    recipe: tuple[str, str] | None,
-    texts: list[str],
-    shards: list[NDArray[np.intp]],
-    batch_size: int | None,
-) -> Encoded:
-    """Yield shards and their vectors as the workers finish them."""
-    as_completed = _import_distributed().as_completed
-    function: Callable[..., NDArray[np.float32]]
-    how: Any
-    if recipe is None:
-        # As a task of its own it is sent once and, unlike scattered data, made again when its workers die.
-        function, how = encode_shard, client.submit(_same, encoder, pure=False)
-    else:
-        function, how = _encode_by_recipe, (*recipe, encoder.revision)
-    waiting = iter(shards)
-    running: dict[Any, NDArray[np.intp]] = {}
-    finished = as_completed(loop=client.loop)
-
-    def submit() -> None:
-        # Two shards per thread keep workers busy without sending them all the sequences at once.
-        limit = 2 * max(sum(client.nthreads().values()), 4)
-        for shard in islice(waiting, max(limit - len(running), 0)):
-            future = client.submit(function, how, [texts[i] for i in shard], batch_size, pure=False, retries=_RETRIES)
-            running[future] = shard
-            finished.add(future)
-
-    submit()
-    for future in finished:
-        yield running.pop(future), future.result()
-        submit()
-
-
-def _import_distributed() -> ModuleType:
-    try:
-        import distributed
-    except ImportError as error:
-        msg = "client= needs Dask's scheduler. Install it: pip install 'scllmda[dask]' (or distributed)."
-        raise ImportError(msg) from error
-    return distributed
+def _encode_part(
+    how: PeakEncoder | tuple[str, str, str], source: Any, reader: Any, keys: NDArray[np.bytes_], batch_size: int | None
+) -> NDArray[np.float32]:
+    """Read and encode a shard, by an encoder or by the recipe of one."""
+    texts = source.read(reader)
+    # Vectors are cached by key: they must not be those of other sequences.
+    if reader is not None and (sequence_keys(texts) != keys).any():
+        msg = (
+            f"{str(reader.path)!r} has changed since its sequences were first read, or differs between workers; "
+            "expected one file until the call ends. Put the same file everywhere and call again."
+        )
+        raise ValueError(msg)
+    return encode_shard(_make_once(*how) if isinstance(how, tuple) else how, texts, batch_size)
 
 
 def _same(encoder: PeakEncoder) -> PeakEncoder:
     return encoder
-
-
-def _encode_by_recipe(
-    recipe: tuple[str, str, str], sequences: list[str], batch_size: int | None
-) -> NDArray[np.float32]:
-    return encode_shard(_make_once(*recipe), sequences, batch_size)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from ._builds import build_of_lengths, known_build, taxonomic_group
 from ._deviations import Deviations
 from ._fasta import fetch_sequences
-from ._fasta_file import fasta_of
+from ._fasta_file import FastaFile, fasta_of
+from ._fasta_windows import FastaWindows, fasta_windows
 from ._footprint import InsertionCounts, Sites, named_motif, scanned_sites, table_sites
 from ._gene_table import GeneTable, read_gene_table
 from ._genes import GenePeaks, Genes, gene_peaks, read_genes
@@ -25,6 +26,7 @@ from ._overlap import best_overlaps, compare_with_chance, overlapping_pairs
 from ._peak_background import gc_content, peak_strata
 from ._peak_positions import CHROM_COLUMNS, PeakPositions, peak_positions, require_positions
 from ._read_motifs import JASPAR, read_motifs
+from ._remote_fasta import RemoteFasta
 from ._tss import TranscriptionStarts, read_tss
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "JASPAR",
     "Chains",
     "Deviations",
+    "FastaFile",
+    "FastaWindows",
     "GenePeaks",
     "GeneTable",
     "Genes",
@@ -44,6 +48,7 @@ __all__ = [
     "MotifSites",
     "OpenDna",
     "PeakPositions",
+    "RemoteFasta",
     "Sites",
     "TranscriptionStarts",
     "bare_contig",
@@ -51,6 +56,7 @@ __all__ = [
     "build_of_lengths",
     "compare_with_chance",
     "fasta_of",
+    "fasta_windows",
     "fetch_sequences",
     "find_motif_sites",
     "gc_content",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,6 +52,11 @@ class FastaIndex:
         """Return the byte of the file at which the base at a position of a contig (row of the index) is."""
         line = position // self.line_bases[contig]
         return self.offset[contig] + position + line * (self.line_bytes - self.line_bases)[contig]
+
+    def digest(self) -> bytes:
+        """Return what tells this index from that of a file with other contigs."""
+        numbers = (self.length, self.offset, self.line_bases, self.line_bytes)
+        return blake2b(repr(self.names).encode() + b"".join(n.tobytes() for n in numbers), digest_size=16).digest()
 
 
 def index_of(fasta: Path, text: mmap, scratch: Path) -> FastaIndex:

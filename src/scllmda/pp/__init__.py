@@ -13,6 +13,8 @@ from ._fragment_files import require_fragments as require_fragments
 from ._match_peaks import match_peaks
 from ._peak_islands import peak_islands
 from ._peak_sequences import peak_sequences
+from ._peak_sequences import peak_windows as peak_windows
+from ._peak_sequences import warn_if_unknown as warn_if_unknown
 from ._samples import files_by_sample as files_by_sample
 from ._samples import named as named
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,14 +14,17 @@ from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._files import columns_of_their_own
 from .._keys import SEQUENCE
-from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fetch_sequences, peak_positions
+from ..genomics import ACCEPTED_FORMS, CHROM_COLUMNS, fasta_of, fasta_windows, peak_positions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Literal
 
     import numpy.typing as npt
     from anndata import AnnData
     from mudata import MuData
+
+    from ..genomics import FastaFile, FastaWindows
 
 
 class Genome(Protocol):
@@ -125,36 +129,63 @@ def peak_sequences(
         positions = {("var", name): "positions" for name in (*CHROM_COLUMNS, "start", "end") if name in atac.var}
         claim_slots(atac, [("var", key_added)], read=positions, is_ours=_is_dna(atac, key_added))
     fasta = _fasta_path(genome, data, atac)
-    where = peak_positions(atac.var)
-    if len(atac.var) and not len(where.rows):
+    start = logg.info(f"reading the sequences of {atac.n_vars} peaks")
+    with peak_windows(atac.var, fasta, window=window, missing=missing) as (file, windows):
+        kept = windows.contig >= 0 if missing == "drop" else np.ones(atac.n_vars, dtype=bool)
+        if not kept.any() and len(kept):
+            msg = (
+                f"None of the {len(kept)} peaks lies on a contig of {fasta!r} (first peak: {atac.var_names[0]}); "
+                "dropping them would leave no peak. Pass the FASTA of the genome that the peaks were called on."
+            )
+            raise ValueError(msg)
+        sequences = windows.take(kept).read_in_chunks(file)
+    warn_if_unknown(int(pd.Series(sequences, dtype=object).str.strip("N").eq("").sum()), len(sequences), fasta)
+    if not kept.all():
+        _drop_peaks(data, atac, kept)
+    write_slots(atac, {} if key_added is None else {("var", key_added): sequences}, start=start)
+    return data if copy else None
+
+
+@contextmanager
+def peak_windows(
+    var: pd.DataFrame, fasta: str | PathLike[str], *, window: int | None, missing: Literal["raise", "drop", "n"]
+) -> Iterator[tuple[FastaFile, FastaWindows]]:
+    """Open a FASTA and find there the window of every peak of ``.var``, with all checks of :func:`peak_sequences`.
+
+    Peaks of which it is not known where they lie have a window of nothing but N, as have those on contigs that the
+    FASTA lacks.
+
+    Parameters
+    ----------
+    var
+        n peaks.
+    fasta
+        Path of the FASTA.
+    window
+        Width in base pairs, that of the peaks if None.
+    missing
+        ``"raise"`` an error for contigs that the FASTA lacks.
+    """
+    where = peak_positions(var)
+    if len(var) and not len(where.rows):
         msg = (
-            f"None of the {atac.n_vars} peaks is an interval by its name (first: {atac.var_names[0]!r}); expected "
+            f"None of the {len(var)} peaks is an interval by its name (first: {var.index[0]!r}); expected "
             f"{ACCEPTED_FORMS}, or positions in .var['chrom'], .var['start'] and .var['end']."
         )
         raise ValueError(msg)
     for remark in where.remarks:
         logg.warning(remark)
+    with fasta_windows(fasta, where.intervals, window=window, missing=missing) as (file, known):
+        yield file, known.among(len(var), where.rows, window or 1)
 
-    start = logg.info(f"reading the sequences of {len(where.rows)} peaks")
-    found, on_contigs = fetch_sequences(fasta, where.intervals, window=window, missing=missing)
-    # Peaks of which it is not known where they lie have no known base.
-    sequences, kept = np.full(atac.n_vars, "N" * (window or 1), dtype=object), ~where.is_known
-    sequences[where.rows[on_contigs]] = found
-    kept[where.rows] = on_contigs
-    if missing == "drop":
-        kept &= where.is_known
-    sequences = sequences[kept]
-    if not on_contigs.any() and len(on_contigs):
-        msg = (
-            f"None of the {len(kept)} peaks lies on a contig of {fasta!r} (first peak: {where.intervals.names()[0]}); "
-            "dropping them would leave no peak. Pass the FASTA of the genome that the peaks were called on."
+
+def warn_if_unknown(n_unknown: int, n: int, fasta: str | PathLike[str]) -> None:
+    """Warn if more than half of n sequences have no known base."""
+    if n_unknown > n / 2:
+        logg.warning(
+            f"{n_unknown} of {n} sequences are nothing but N. Check that the peaks were called on the genome build of "
+            f"{fspath(fasta)!r}, and that the FASTA is not masked."
         )
-        raise ValueError(msg)
-    _warn_if_unknown(sequences, fasta)
-    if not kept.all():
-        _drop_peaks(data, atac, kept)
-    write_slots(atac, {} if key_added is None else {("var", key_added): sequences}, start=start)
-    return data if copy else None
 
 
 def _fasta_path(genome: str | PathLike[str] | Genome | None, data: AnnData | MuData, atac: AnnData) -> str:
@@ -173,15 +204,6 @@ def _fasta_path(genome: str | PathLike[str] | Genome | None, data: AnnData | MuD
 def _is_dna(adata: AnnData, column: str) -> bool:
     """Return whether a column of ``.var`` holds sequences, by the first of them."""
     return column in adata.var and bool(adata.var[column].iloc[:100].astype(str).str.fullmatch("[ACGTN]*").all())
-
-
-def _warn_if_unknown(sequences: npt.NDArray[np.object_], fasta: str) -> None:
-    unknown = int(pd.Series(sequences, dtype=object).str.strip("N").eq("").sum())
-    if unknown > len(sequences) / 2:
-        logg.warning(
-            f"{unknown} of {len(sequences)} sequences are nothing but N. Check that the peaks were called on the "
-            f"genome build of {fasta!r}, and that the FASTA is not masked."
-        )
 
 
 def _require_droppable(data: AnnData | MuData, atac: AnnData) -> None:

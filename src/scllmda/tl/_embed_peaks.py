@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from .. import _logging as logg
@@ -16,15 +16,19 @@ from .._anndata import claim_slots, require_peaks_only, resolve, write_slots
 from .._checks import checked
 from .._counts import counts
 from .._keys import SEQUENCE, peak_embedding
-from ..encoders import VectorCache, encode_sequences
-from ..pp import peak_sequences
+from ..encoders import Texts, VectorCache, describe, encode_sequences
+from ..genomics import fasta_of
+from ..pp import peak_windows, warn_if_unknown
 from ._params import require_client
-from ._peak_embeddings import has_known_base
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from mudata import MuData
 
-    from ..encoders import PeakEncoder
+    from ..encoders import PeakEncoder, Sequences
 
 
 @checked
@@ -71,11 +75,13 @@ def embed_peaks(
         keeps nothing: there is no hidden cache, for no encoder.
     client
         A ``dask.distributed.Client``: its workers encode, this process fills the cache. They need scllmda and, for a
-        named encoder, its weights; an encoder object is sent to them. Workers of another processor, device or number
-        of threads may give other last bits than this one.
+        named encoder, its weights; an encoder object is sent to them. With ``genome``, they read the FASTA, which must
+        be at the same path for them, and this process holds positions of peaks, never all sequences. Workers of another
+        processor, device or number of threads may give other last bits than this one.
     genome
-        FASTA to read the sequences from, as in :func:`scllmda.pp.peak_sequences`, instead of ``.var[sequence_key]``.
-        They are not written to the object. Peaks on contigs that the FASTA lacks have no sequence.
+        FASTA to read the sequences from, as in :func:`scllmda.pp.peak_sequences`, instead of ``.var[sequence_key]``,
+        a block at a time, unless the encoder learns from all of them. They are not written to the object. Peaks on
+        contigs that the FASTA lacks have no sequence. Each worker of a ``client`` unpacks a compressed one for itself.
     window
         With ``genome``: width of the sequences in base pairs, as in :func:`scllmda.pp.peak_sequences`.
     mod
@@ -99,11 +105,12 @@ def embed_peaks(
     ValueError
         There are no peaks; sequences are missing, not strings or all without a known base; the encoder's name is
         unknown; ``device``, ``batch_size``, ``window`` or ``key_added`` is unusable; the genome is not that of the
-        peaks; or the encoder returned vectors of the wrong shape, or with NaN or infinite values.
+        peaks, or it changed meanwhile; a worker has another file at its path; or the encoder returned vectors of the
+        wrong shape, or with NaN or infinite values.
     TypeError
         ``encoder`` is neither a name nor an encoder, or ``client`` no Dask client.
     FileNotFoundError
-        There is no such genome.
+        There is no such genome, here or for a worker.
     OSError
         ``cache_dir`` cannot be written to, or is full; then what was finished is in it.
 
@@ -139,29 +146,35 @@ def embed_peaks(
     is_ours = isinstance(origin, Mapping) and {"encoder", "revision"} <= set(origin)
     claim_slots(atac, [("varm", key), ("uns", key)], read={}, is_ours=is_ours)
     # A cache goes by the revision, which an encoder that learns has only when it has learnt.
-    cache = None if cache_dir is None or encoders.needs_fit(encoder) else VectorCache(cache_dir, encoder)
-    sequences = _stored_sequences(atac, sequence_key) if genome is None else _read_sequences(atac, genome, window)
-    n_known = int(has_known_base(pd.Series(sequences, dtype=object)).sum())
-    if n_known == 0:
-        msg = (
-            f"None of the {atac.n_vars} peaks (first: {atac.var_names[0]!r}) has a known base; expected A, C, G and T. "
-            "Read their sequences from the FASTA that they were called on: genome=."
-        )
-        raise ValueError(msg)
+    learns = encoders.needs_fit(encoder)
+    cache = None if cache_dir is None or learns else VectorCache(cache_dir, encoder)
+    dna: AbstractContextManager[Sequences]
+    if genome is None:
+        dna = nullcontext(describe(Texts(_stored_sequences(atac, sequence_key))))
+    else:
+        dna = _genome_sequences(atac, fasta_of(genome), window, client, as_text=learns)
+    with dna as sequences:
+        n_known = int(sequences.is_known.sum())
+        if n_known == 0:
+            msg = (
+                f"None of the {atac.n_vars} peaks (first: {atac.var_names[0]!r}) has a known base; expected A, C, G "
+                "and T. Read their sequences from the FASTA that they were called on: genome=."
+            )
+            raise ValueError(msg)
 
-    learn_from = counts(atac, layer) if encoders.needs_fit(encoder) else None
-    start = logg.info(f"embedding {n_known} peaks with {encoder.name!r}")
-    if n_known < atac.n_vars:
-        logg.warning(
-            f"{atac.n_vars - n_known} of {atac.n_vars} peaks have no sequence, nothing but N: "
-            f"their rows of .varm[{key!r}] are NaN."
-        )
-    if encoders.needs_fit(encoder):
-        encoder.fit(sequences, learn_from)
-        # Workers would make an unfitted one of the name.
-        recipe = None
-        cache = None if cache_dir is None else VectorCache(cache_dir, encoder)
-    vectors = encode_sequences(encoder, sequences, cache=cache, client=client, recipe=recipe, batch_size=batch_size)
+        learn_from = counts(atac, layer) if learns else None
+        start = logg.info(f"embedding {n_known} peaks with {encoder.name!r}")
+        if n_known < atac.n_vars:
+            logg.warning(
+                f"{atac.n_vars - n_known} of {atac.n_vars} peaks have no sequence, nothing but N: "
+                f"their rows of .varm[{key!r}] are NaN."
+            )
+        if encoders.needs_fit(encoder):
+            encoder.fit(sequences.source.read(sequences.reader), learn_from)
+            # Workers would make an unfitted one of the name.
+            recipe = None
+            cache = None if cache_dir is None else VectorCache(cache_dir, encoder)
+        vectors = encode_sequences(encoder, sequences, cache=cache, client=client, recipe=recipe, batch_size=batch_size)
     origin = {"encoder": encoder.name, "revision": encoder.revision, "n_dims": encoder.n_dims}
     write_slots(atac, {("varm", key): vectors, ("uns", key): origin}, start=start)
     return data if copy else None
@@ -189,11 +202,20 @@ def _stored_sequences(adata: AnnData, key: str) -> list[str]:
     return sequences
 
 
-def _read_sequences(adata: AnnData, genome: Any, window: int | None) -> list[str]:
-    """Return the sequence of each peak, read by way of a scratch object, so that the user's stays as it is."""
-    scratch = AnnData(var=adata.var.copy())
-    peak_sequences(scratch, genome, window=window, missing="n")
-    return scratch.var[SEQUENCE].tolist()
+@contextmanager
+def _genome_sequences(
+    adata: AnnData, fasta: Path, window: int | None, client: Any, *, as_text: bool
+) -> Iterator[Sequences]:
+    """Open a FASTA and describe the sequences of the peaks there: they are read in turn, or now if ``as_text``."""
+    start = logg.info(f"reading the sequences of {adata.n_vars} peaks")
+    with peak_windows(adata.var, fasta, window=window, missing="n") as (file, windows):
+        if as_text:
+            sequences = describe(Texts(windows.read_in_chunks(file).tolist()))
+        else:
+            sequences = describe(windows, file, client)
+        logg.info("    finished", time=start)
+        warn_if_unknown(int((~sequences.is_known).sum()), adata.n_vars, fasta)
+        yield sequences
 
 
 def pick_encoder(encoder: str | PeakEncoder, device: str) -> PeakEncoder:
