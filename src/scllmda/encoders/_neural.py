@@ -21,7 +21,8 @@ POOLINGS = ("mean", "mean_no_special", "cls", "max")
 
 _TOKENISED_AT_ONCE = 4096
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 2**16}
-"""On a CPU, more gained nothing for DNABERT-2; on a GPU, a guess at what keeps it busy within a few GB."""
+"""More gained nothing for DNABERT-2. On an H100, 2^14, 2^15, 2^16, 2^17 and 2^18 compute at 260, 277, 280, 278 and 274
+TFLOP/s."""
 
 _COMPLEMENT = bytes.maketrans(b"ACGTacgt", b"TGCAtgca")
 

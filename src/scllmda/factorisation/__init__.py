@@ -1,6 +1,7 @@
 """Cells × peaks as a low-rank model: sequence as prior, counts as evidence.
 
-Holds the factorisation and the mapping of new cells on sparse arrays (numpy, scipy). No torch, no AnnData.
+Holds the factorisation and the mapping of new cells on sparse arrays (numpy, scipy). No AnnData, and torch only where a
+GPU is used.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from ._chance import scramble
 from ._decoder import CellMapper, Decoder
 from ._evidence import Evidence, Thinned, chance_to_match, evidence
 from ._fit import Factorisation, fit
+from ._gpu import on_device
 from ._leading_axes import leading_axes
 from ._margins import Margins, margins, open_counts
 from ._placement import Placed, Placement
@@ -36,6 +38,7 @@ __all__ = [
     "in_order",
     "leading_axes",
     "margins",
+    "on_device",
     "on_workers",
     "open_counts",
     "scramble",

@@ -31,6 +31,11 @@ def on_workers(client: Any) -> Iterator[None]:
         _client.reset(token)
 
 
+def take_part() -> bool:
+    """Return whether the workers of a Dask client do what :func:`each_block` does."""
+    return _client.get() is not None
+
+
 def each_block(function: Callable[[T], U], blocks: Iterable[T]) -> Iterator[U]:
     """Yield ``function(block)`` in the order of the blocks, computed by workers if there are any, else by threads.
 

@@ -15,7 +15,7 @@ from .._anndata import claim_slots, obs_column, require_peaks_only, resolve, wri
 from .._checks import checked
 from .._counts import CountBlocks, count_blocks, counts
 from .._keys import CELL_EMBEDDING, base_rate
-from ..factorisation import Margins, fit, margins, on_workers, open_counts, tells_peaks_apart
+from ..factorisation import Margins, fit, margins, on_device, on_workers, open_counts, tells_peaks_apart
 from ..methods import Source, cell_models, embedding_models, make_recipe, represent
 from ..methods import get as get_method
 from ._decoder_slots import decoder_slots, is_embedding, pad
@@ -114,7 +114,8 @@ def cell_embeddings(
     rng
         Seed or generator; the same gives the same bytes.
     device
-        Torch device of networks; "auto" takes a GPU when there is one.
+        Torch device of networks and of the passes over the counts; "auto" takes a GPU when there is one, without a
+        network if the cells have 17 million open peaks or more. The embedding is the same on either.
     mod
         Modality of a MuData that holds the peaks.
     copy
@@ -225,7 +226,7 @@ def cell_embeddings(
     )
     generator = np.random.default_rng(rng)
     if settings is None:
-        with on_workers(client):
+        with on_workers(client), on_device(device):
             slots, found = _by_factorisation(blocks, expected, embeddings, n_latent, generator, key_added)
     else:
         assert embeddings is not None

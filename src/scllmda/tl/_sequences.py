@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from .._keys import SEQUENCE, peak_embedding
 from ..encoders import needs_fit
 from ..factorisation import SequencePrior
-from ..pp import peak_sequences
 from ._embed_peaks import embed_peaks
 from ._peak_embeddings import has_known_base, peak_embeddings
 
@@ -75,15 +74,7 @@ class Sequences:
         source = f".var[{SEQUENCE!r}]" if stored else "genome"
         counts = self.learn_from() if self.learns and self.learn_from is not None else None
         scratch = AnnData(counts, var=peaks.var.copy())
-        if not stored:
-            peak_sequences(scratch, self.genome, missing="n")
-        if not has_known_base(scratch.var[SEQUENCE]).any():
-            msg = (
-                f"None of the {scratch.n_vars} peaks (first: {scratch.var_names[0]!r}) has a known base, sequence from "
-                f"{source}; expected A, C, G and T. Pass genome= the FASTA that the peaks were called on."
-            )
-            raise ValueError(msg)
-        embed_peaks(scratch, self.encoder, client=self.client)
+        embed_peaks(scratch, self.encoder, client=self.client, genome=None if stored else self.genome)
         return peak_embeddings(scratch, self.key, n_dims), source
 
 
