@@ -128,7 +128,7 @@ def write_report(
     ``kinds`` and ``about`` tell of each method whether it is "ours", "published", a "variant" or a "baseline", and what
     it is, in the order of the tables; ``groups`` the group of each task; ``others`` the results of scripts of their
     own: "small_queries", "shuffled_labels", "annatac", "epifoundation", "ablation", "prediction_sets",
-    "check_reference", "scale".
+    "check_reference", "scale", "gpu".
     """
     results = results[results["method"].isin(kinds) & results["task"].isin(groups)]
     has_score = results["accuracy"].notna()
@@ -293,7 +293,7 @@ def cost_page(found: Results) -> Iterator[str]:
 def many_cells_page(found: Results) -> Iterator[str]:
     yield f"# {QUESTIONS['many_cells']}"
     if "scale" in found.others:
-        yield from scale_page(found.others["scale"], found.docs, draw=found.draw)
+        yield from scale_page(found.others["scale"], found.others.get("gpu"), found.docs, draw=found.draw)
 
 
 def parts_page(found: Results) -> Iterator[str]:

@@ -23,12 +23,12 @@ def millions(size: str) -> tuple[float, float]:
     return n_cells * per_cell / 1e6, n_peaks / 1e6
 
 
-def scale_page(results: pd.DataFrame, docs: Path, *, draw: bool) -> Iterator[str]:
+def scale_page(results: pd.DataFrame, on_gpu: pd.DataFrame | None, docs: Path, *, draw: bool) -> Iterator[str]:
     """Yield the parts of the page after its title."""
     of = dict(list(results.groupby("experiment", sort=False)))
     yield (
-        "Simulated cells of two mixed programs each (two cores, no GPU), each run in a process of its own; ours and "
-        "SnapATAC2 took turns in one run. MB is what the call added to the process at its peak. "
+        "Simulated cells of two mixed programs each (two cores; a GPU in the last table alone), each run in a process "
+        "of its own; ours and SnapATAC2 took turns in one run. MB is what the call added to the process at its peak. "
         "`benchmarks/scale.py`, whose head says how to run it again."
     )
     if (rows := of.get("embedding")) is not None:
@@ -61,7 +61,23 @@ def scale_page(results: pd.DataFrame, docs: Path, *, draw: bool) -> Iterator[str
             "of passes."
         )
         yield doubled(rows)
+    if on_gpu is not None:
+        yield "## With a GPU"
+        devices, n_processors = on_gpu["device"].unique(), on_gpu["n_processors"].unique()
+        yield (
+            f"{' and '.join(devices)} beside {' and '.join(map(str, n_processors))} processors of the same machine. "
+            "Same: share of cells with the same vectors, or the same raw labels: networks are trained in other order "
+            "of sums. TFLOP/s is the bf16 rate of the network alone, without the tokenizer. `benchmarks/gpu.py`."
+        )
+        yield gpu_table(on_gpu)
 
+
+WITH_GPU = {
+    "encode": "`tl.embed_peaks`: {size}, a network of DNABERT-2's size",
+    "embed": "`tl.cell_embeddings`: {size}",
+    "seqalignatac": "`tl.annotate`, `seqalignatac`: bone marrow",
+    "annatac": "`tl.annotate`, `annatac`, preset `small`: bone marrow",
+}
 
 SECTIONS = (
     (
@@ -86,6 +102,21 @@ SECTIONS = (
         "`tl.graph_da_annotate` of half of the cells by the other half, by 64 given dimensions.",
     ),
 )
+
+
+def gpu_table(rows: pd.DataFrame) -> str:
+    """Return what a GPU and the processors beside it take."""
+    text = {
+        WITH_GPU[row["what"]].format(size=row["size"]): {
+            "GPU, s": f"{row['gpu']:.1f}",
+            "processors, s": NONE if np.isnan(row["processors"]) else f"{row['processors']:.1f}",
+            "ratio": NONE if np.isnan(row["processors"]) else f"{row['gpu'] / row['processors']:.2f}",
+            "same": NONE if np.isnan(row["same"]) else f"{row['same']:.2%}",
+            "TFLOP/s": NONE if np.isnan(row["tflops"]) else f"{row['tflops']:.0f}",
+        }
+        for _, row in rows.iterrows()
+    }
+    return markdown(pd.DataFrame.from_dict(text, orient="index"), "what")
 
 
 def side_by_side(rows: pd.DataFrame) -> str:

@@ -85,6 +85,7 @@ OF_OTHER_SCRIPTS = (
     "prediction_sets",
     "check_reference",
     "scale",
+    "gpu",
 )
 KEY = ["task", "method", "seed"]
 COLUMNS = [

@@ -1,12 +1,14 @@
 """How fast peaks are encoded: `python benchmarks/encoders.py`, by hand, minutes on a CPU.
 
 A network of DNABERT-2's size with random weights encodes random sequences of 100 to 300 tokens. Its FLOP/s are compared
-with those of plain `torch.mm` of the same shapes, timed in turn with it, so that a busy machine slows both.
+with those of plain `torch.mm` of the same shapes, timed in turn with it, so that a busy machine slows both. `gpu.py`
+has the same network on a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 from time import perf_counter
@@ -15,16 +17,23 @@ import numpy as np
 import torch
 
 from scllmda.encoders import KmerEncoder, RandomEncoder
-from scllmda.encoders._neural import NeuralEncoder
+from scllmda.encoders._neural import NeuralEncoder, Tokens
 from scllmda.encoders._six_mers import CLS, six_mer_tokens
 from scllmda.nn import MosaicBert
 
 HIDDEN, LAYERS, HEADS, INTERMEDIATE = 768, 12, 12, 3072
 PRODUCTS = [(HIDDEN, 3 * HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * INTERMEDIATE), (INTERMEDIATE, HIDDEN)]
 """Inputs and outputs of the linear layers of one block."""
+SIX_MERS = partial(six_mer_tokens, first_id=6)
 
 
-def dnabert2_sized(device: str, batch_tokens: int | None, *, quantize: bool = False) -> NeuralEncoder:
+def dnabert2_sized(
+    device: str,
+    batch_tokens: int | None,
+    *,
+    quantize: bool = False,
+    tokenize: Callable[[Sequence[str]], Tokens] = SIX_MERS,
+) -> NeuralEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = MosaicBert(
@@ -38,7 +47,7 @@ def dnabert2_sized(device: str, batch_tokens: int | None, *, quantize: bool = Fa
         )
     return NeuralEncoder(
         network.eval(),
-        partial(six_mer_tokens, first_id=6),
+        tokenize,
         name="dnabert2-sized",
         n_dims=HIDDEN,
         weights="random",
@@ -55,11 +64,15 @@ def random_peaks(lengths: np.ndarray) -> list[str]:
     return [rng.choice(np.frombuffer(b"ACGT", dtype=np.uint8), n).tobytes().decode() for n in lengths]
 
 
-def seconds(function: partial, device: str) -> float:
+def flops_of(n_tokens: np.ndarray) -> float:
+    """Return the operations that sequences of so many tokens take: a product of the linear layers, and attention."""
+    per_token = 2 * sum(a * b for a, b in PRODUCTS) * LAYERS
+    return float(per_token * n_tokens.sum() + 4 * HIDDEN * LAYERS * (n_tokens.astype(float) ** 2).sum())
+
+
+def seconds(function: partial) -> float:
     start = perf_counter()
     function()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
     return perf_counter() - start
 
 
@@ -70,28 +83,23 @@ def multiply(operands: list[tuple[torch.Tensor, torch.Tensor]], n_blocks: int) -
                 torch.mm(x, weight.t())
 
 
-def compare_with_mm(device: str, batch_tokens: int | None, n_peaks: int, n_rounds: int) -> None:
-    encoder = dnabert2_sized(device, batch_tokens)
+def compare_with_mm(batch_tokens: int | None, n_peaks: int, n_rounds: int) -> None:
+    encoder = dnabert2_sized("cpu", batch_tokens)
     n_tokens = np.random.default_rng(1).integers(100, 301, n_peaks)
     peaks = random_peaks(6 * (n_tokens - 1))
-    per_token = 2 * sum(a * b for a, b in PRODUCTS) * LAYERS
-    flops = per_token * n_tokens.sum() + 4 * HIDDEN * LAYERS * (n_tokens**2).sum()
+    flops = flops_of(n_tokens)
 
     rows = encoder._batch_tokens
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    operands = [
-        (torch.randn(rows, a, device=device, dtype=dtype), torch.randn(b, a, device=device, dtype=dtype))
-        for a, b in PRODUCTS
-    ]
+    operands = [(torch.randn(rows, a), torch.randn(b, a)) for a, b in PRODUCTS]
     n_blocks = max(1, round(n_tokens.sum() / rows)) * LAYERS
     mm_flops = 2 * rows * sum(a * b for a, b in PRODUCTS) * n_blocks
     work, product = partial(encoder.encode, peaks), partial(multiply, operands, n_blocks)
-    seconds(work, device), seconds(product, device)
-    pairs = [(seconds(work, device), seconds(product, device)) for _ in range(n_rounds)]
+    seconds(work), seconds(product)
+    pairs = [(seconds(work), seconds(product)) for _ in range(n_rounds)]
     ratio = median(flops / a / (mm_flops / b) for a, b in pairs)
     a, b = (median(times) for times in zip(*pairs, strict=True))
     print(
-        f"{device} {encoder.revision.rsplit('-', 1)[-1]}, {rows} tokens a batch: {n_tokens.sum() / a:,.0f} tokens/s, "
+        f"cpu {encoder.revision.rsplit('-', 1)[-1]}, {rows} tokens a batch: {n_tokens.sum() / a:,.0f} tokens/s, "
         f"{n_peaks / a:,.1f} peaks/s, {flops / a / 1e9:,.0f} GFLOP/s; torch.mm {mm_flops / b / 1e9:,.0f} GFLOP/s; "
         f"ratio {ratio:.2f}",
         flush=True,
@@ -126,16 +134,10 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     peaks = random_peaks(np.full(20_000, 500))
     for encoder in (KmerEncoder(), RandomEncoder()):
-        print(f"{encoder.name}, 500 bp: {len(peaks) / seconds(partial(encoder.encode, peaks), 'cpu'):,.0f} peaks/s")
+        print(f"{encoder.name}, 500 bp: {len(peaks) / seconds(partial(encoder.encode, peaks)):,.0f} peaks/s")
     for batch_tokens in options.batch_tokens:
-        compare_with_mm("cpu", batch_tokens, options.peaks, options.rounds)
+        compare_with_mm(batch_tokens, options.peaks, options.rounds)
     compare_with_int8(options.peaks)
-    if not torch.cuda.is_available():
-        print("no GPU: bf16 not measured")
-        return
-    compare_with_mm("cuda", None, 20_000, options.rounds)
-    work = partial(dnabert2_sized("cuda", None).encode, random_peaks(np.full(100_000, 500)))
-    print(f"cuda bf16, 100,000 peaks of 500 bp: {seconds(work, 'cuda'):.0f} s")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from torch.nn.functional import linear
 def halves(layer: nn.Linear, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the first and the second half of what a linear layer without bias gives, (…, n / 2) each.
 
-    On a GPU each half is a product of its own, so that it lies together in memory: a network of DNABERT-2's size then
-    takes nine tenths of the time.
+    In half precision, as on a GPU, each half is a product of its own, so that it lies together in memory: a network of
+    DNABERT-2's size then takes nine tenths of the time.
     """
-    if not x.is_cuda:
+    kind = x.device.type
+    if not torch.is_autocast_enabled(kind):
         gate, value = layer(x).chunk(2, dim=-1)
     else:
-        gate, value = (linear(x, weight) for weight in layer.weight.chunk(2))
+        half = x.to(torch.get_autocast_dtype(kind))  # once for both
+        gate, value = (linear(half, weight) for weight in layer.weight.chunk(2))
     return gate, value
