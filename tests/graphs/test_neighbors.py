@@ -88,16 +88,19 @@ def test_few_candidates_miss_few_neighbors(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.usefixtures("few_candidates")
-@pytest.mark.parametrize(("spread", "move"), [(0.5, 0.3), (1e-4, 0), (0.02, 5)])
-def test_no_cell_is_led_to_the_wrong_type(spread: float, move: float, rng: np.random.Generator) -> None:
-    # Far apart, some of them rare, and moved, as a query is, or far from all known cells.
+@pytest.mark.parametrize(("spread", "move"), [(0.02, 0.3), (1e-4, 0), (0.02, 5)])
+def test_no_cell_is_led_to_the_wrong_type(
+    spread: float, move: float, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Types lie far apart, most of them are rare, and new cells are moved, as a query is, or far from all known cells.
+    monkeypatch.setattr(_grouped, "CANDIDATES", 6)
     scale = 1 / np.sqrt(np.arange(1, 17))
-    centers, share = scale * rng.standard_normal((40, 16)), np.repeat([1, 0.02], 20)
+    centers = scale * rng.standard_normal((100, 16))
+    of_known = np.concatenate([rng.integers(0, 20, 3000), np.repeat(np.arange(20, 100), 6)])
     known, new = (
-        (centers[rng.choice(40, n, p=share / share.sum())] + spread * scale * rng.standard_normal((n, 16))).astype("f4")
-        for n in (2500, 300)
+        (centers[types] + spread * scale * rng.standard_normal((len(types), 16)) + by * scale).astype(np.float32)
+        for types, by in ((of_known, 0), (np.repeat(np.arange(100), 5), move))
     )
-    new += np.float32(move) * scale.astype("f4")
     cells = NearestCells(known, 5)
     for (found, _), expected in (
         (cells.of(new), distances_to(known, new)),
@@ -168,6 +171,15 @@ def test_identical_cells_are_neighbors_of_each_other_never_of_themselves(
     assert all(len(set(row)) == 15 for row in indices)
     np.testing.assert_allclose(distances[:200], 0, atol=1e-3)
     assert (indices[:200] < 200).all()
+
+
+def test_no_group_is_large(rng: np.random.Generator) -> None:
+    # All cells of a group are compared with each other.
+    for known in (np.ones((2000, 4)), np.repeat(mixture(rng, 4), 500, axis=0), mixture(rng, 2000)):
+        groups = _grouped.Groups.of(known)
+        assert np.diff(groups.starts).max() <= _grouped.LARGEST * 2000 / (int(_grouped.GROUPS * np.sqrt(2000)))
+        np.testing.assert_array_equal(np.sort(groups.cells), np.arange(2000))
+        np.testing.assert_array_equal(groups.vectors, known[groups.cells])
 
 
 @pytest.mark.usefixtures("approximate")

@@ -19,13 +19,14 @@ GROUPS = 2.0
 """Groups that n known cells are divided into, times √n. With 1, 2, 3 and 4 and the same number of candidates .990,
 .995, .996 and .996 of the 15 nearest of 150,000 simulated cells are found, in 5.5, 6.1, 7.0 and 8.5 s of CPU time."""
 CANDIDATES = 30.0
-"""Known cells that each cell is compared with, times √n. Of 150,000, 300,000 and 500,000 simulated cells, whose types
-have no inner structure to follow, .995, .985 and .970 of the 15 nearest are found; with 20 of 150,000 .981."""
+"""Known cells that each cell is compared with, times √n, and no fewer than four times as many as are asked for. Of
+150,000, 300,000 and 500,000 simulated cells, whose types have no inner structure to follow, .995, .985 and .970 of the
+15 nearest are found; with 20 times √n, .981 of 150,000."""
 LARGEST = 4
 """Size, in multiples of the mean, above which a group is cut: cells that are next to identical form such groups, and
 would all be compared with each other."""
 AT_ONCE = 512
-"""Cells that are compared with their candidates at once, at most; memory grows with it."""
+"""Cells that a thread compares with their candidates at once, at most; memory grows with it."""
 SPARE = 4
 """Cells beyond those asked for that are kept until distances are known exactly: they are chosen in single precision."""
 WIDTH = 16
@@ -86,7 +87,7 @@ class Groups:
     def _nearest(self, new: Float, cells: Codes, starts: Codes, k: int) -> Found:
         """Return :meth:`near` for cells that are in groups, where ``cells`` says where each of them is to stand."""
         n_known, of_center = len(self.vectors), np.square(self.centers).sum(axis=1)
-        n_candidates, size = max(int(CANDIDATES * np.sqrt(n_known)), LARGEST * k), np.diff(self.starts)
+        n_candidates, size = max(int(CANDIDATES * np.sqrt(n_known)), 4 * k), np.diff(self.starts)
         distances = np.empty((len(new), k), dtype=self.vectors.dtype)
         indices = np.empty((len(new), k), dtype=np.int32)
 
