@@ -6,12 +6,16 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 
 
+SMALLEST = 1e-12
+"""Least probability whose logarithm is taken."""
+
+
 def scale(proba: Float, temperature: float) -> Float:
     """Return softmax(log(proba) / temperature), row by row (Guo et al. 2017).
 
     Temperatures above 1 make probabilities less certain, those below 1 more.
     """
-    logits = np.log(np.clip(proba, 1e-12, None)) / temperature
+    logits = np.log(np.clip(proba, SMALLEST, None)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     scaled = np.exp(logits)
     return scaled / scaled.sum(axis=1, keepdims=True)
@@ -32,10 +36,14 @@ def fit_temperature(proba: Float, labels: NDArray[np.integer]) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    cells = np.arange(len(labels))
+    logits = np.log(np.clip(proba, SMALLEST, None))
+    logits -= logits.max(axis=1, keepdims=True)
+    of_truth, scaled = logits[np.arange(len(labels)), labels], np.empty_like(logits)
 
     def log_loss(log_temperature: float) -> float:
-        of_truth = scale(proba, float(np.exp(log_temperature)))[cells, labels]
-        return float(-np.log(np.clip(of_truth, 1e-12, None)).mean())
+        temperature = np.exp(log_temperature)
+        np.exp(np.divide(logits, temperature, out=scaled), out=scaled)
+        log_proba = of_truth / temperature - np.log(scaled.sum(axis=1))
+        return float(-np.maximum(log_proba, np.log(SMALLEST)).mean())
 
     return float(np.exp(minimize_scalar(log_loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))

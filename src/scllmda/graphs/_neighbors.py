@@ -1,38 +1,30 @@
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._grouped import Groups
+
 Float = NDArray[np.floating]
 Found = tuple[Float, NDArray[np.integer]]
 
-MOST_PAIRS = 75_000**2
+MOST_PAIRS = 20_000**2
 """Number of pairs of cells up to which all distances are computed; above it the search is approximate. All distances of
-20,000, 40,000 and 75,000 cells take 2, 6 and 20 s; the approximate search takes 3 s for 75,000, after 25 s in which it
-is compiled."""
-MARGIN = 8
-"""Neighbors that the approximate search keeps per cell beyond those that are returned, so that it misses fewer. With 0,
-4, 8, 16 and 32 it finds .899, .969, .987, .998 and 1.000 of the 15 nearest of 20,000 cells; 8 take .8 s, 32 take 2.0
-s."""
-LEAVES = 16
-"""Leaves of the search tree from which the approximate search of new cells starts. From a single leaf some cells start
-among cells of a wrong type, and never leave them where no edge joins types that lie far apart. With 1, 4, 16 and 64
-.930, .938, .962 and .998 of the 15 nearest are found among 20,000 cells of 20 types that lie far apart; with 1, one new
-cell in 1,000 gets mostly neighbors of another type, with 4 and more none."""
+20,000, 30,000 and 75,000 simulated cells take .8, 1.7 and 10.3 s, the approximate search .5, .7 and 1.6 s; it finds
+1.0000, 1.0000 and .9998 of the 15 nearest."""
 
 
 @dataclass(frozen=True)
 class NearestCells:
     """Finds the nearest of known cells, by Euclidean distance.
 
-    The search is exact up to :data:`MOST_PAIRS` distances; above it is nearest-neighbor descent (Dong et al. 2011),
-    which misses some neighbors. Either gives the same result for the same cells, on any number of threads.
+    The search is exact up to :data:`MOST_PAIRS` distances; above it cells are compared with those of the groups around
+    them (:class:`Groups`), which misses some neighbors. Either gives the same result for the same cells on any number
+    of threads and in any order, but for which of equally near cells are taken.
 
     Parameters
     ----------
@@ -55,13 +47,7 @@ class NearestCells:
             # Without an argument, kneighbors leaves each cell out of its own neighbors.
             distances, indices = self._exact.kneighbors(n_neighbors=k)
             return distances, indices
-        indices, distances = self._approximate.neighbor_graph
-        distances, indices = _others((distances, indices), np.arange(n), k)
-        missed = np.flatnonzero((indices < 0).any(axis=1))
-        if len(missed):
-            near = self._exact.kneighbors(self.known[missed], n_neighbors=k + 1)
-            distances[missed], indices[missed] = _others(near, missed, k)
-        return distances, indices
+        return _others(self._groups.among(k + 1), k)
 
     def of_themselves(self, again: Float) -> Found:
         """Return (n_known, k) distances and indices as :meth:`among`, from other vectors of the same cells.
@@ -76,21 +62,19 @@ class NearestCells:
         if n == 1:
             return np.zeros((1, 0)), np.zeros((1, 0), dtype=np.intp)
         k = min(self.n_neighbors, n - 1)
-        return _others(NearestCells(self.known, k + 1)._of(again, k + 1), np.arange(n), k)
+        return _others(self._of(again, k + 1), k)
 
     def of(self, new: Float) -> Found:
         """Return (n_new, k) distances and indices of the known cells nearest to each of ``new``, (n_new, d)."""
         return self._of(new, min(self.n_neighbors, max(1, len(self.known) - 1)))
 
     def _of(self, new: Float, k: int) -> Found:
+        if len(new) == 0:
+            return np.zeros((0, k)), np.zeros((0, k), dtype=np.intp)
         if len(self.known) * len(new) <= MOST_PAIRS:
             distances, indices = self._exact.kneighbors(new, n_neighbors=k)
             return distances, indices
-        indices, distances = self._approximate.query(new, k=k)
-        missed = np.flatnonzero((indices < 0).any(axis=1))
-        if len(missed):
-            distances[missed], indices[missed] = self._exact.kneighbors(new[missed], n_neighbors=k)
-        return distances, indices
+        return self._groups.near(new, k)
 
     @cached_property
     def _exact(self) -> Any:
@@ -99,27 +83,14 @@ class NearestCells:
         return NearestNeighbors().fit(self.known)
 
     @cached_property
-    def _approximate(self) -> Any:
-        from pynndescent import NNDescent
-
-        # Versions of pynndescent before 0.7 always start from one leaf.
-        has_leaves = "search_tree_leaf_budget" in signature(NNDescent).parameters
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Failed to correctly find n_neighbors")
-            # One job: each thread draws its own random numbers, so that results would depend on the number of threads.
-            return NNDescent(
-                self.known,
-                n_neighbors=self.n_neighbors + MARGIN,
-                **({"search_tree_leaf_budget": LEAVES} if has_leaves else {}),
-                random_state=0,
-                n_jobs=1,
-            )
+    def _groups(self) -> Groups:
+        return Groups.of(self.known)
 
 
-def _others(found: Found, cells: NDArray[np.integer], k: int) -> Found:
-    """Return the first k neighbors of ``cells`` that are not the cells themselves, of more than k that were found."""
+def _others(found: Found, k: int) -> Found:
+    """Return the first k neighbors of all known cells that are not the cells themselves, of k + 1 that were found."""
     distances, indices = found
-    dropped = indices == cells[:, None]
+    dropped = indices == np.arange(len(indices))[:, None]
     # Among many identical cells, a cell may not have been found for itself: then the farthest is dropped.
     dropped[~dropped.any(axis=1), -1] = True
-    return distances[~dropped].reshape(len(cells), -1)[:, :k], indices[~dropped].reshape(len(cells), -1)[:, :k]
+    return distances[~dropped].reshape(-1, k), indices[~dropped].reshape(-1, k)

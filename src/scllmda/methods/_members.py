@@ -74,6 +74,13 @@ class DomainCells:
             return [np.repeat(together, len(self.alone), axis=0)]
         return [(self.evidence.pooled(graph).cells @ self.axes).astype(np.float32) for graph in self.pools]
 
+    def take(self, cells: NDArray[np.intp]) -> DomainCells:
+        """Return some of the cells, whose neighbors are among themselves."""
+        evidence = None if self.evidence is None else self.evidence.take(cells)
+        return DomainCells(
+            self.alone[cells], evidence, self.n_neighbors, self.axes, self.around[cells], self.pool_sizes
+        )
+
     def links(self, members: Iterable[Regressions | Profiles]) -> sp.csr_matrix | None:
         """Return whose counts members add to those of each cell, (n_cells, n_cells) uint8; None if nobody's.
 

@@ -99,7 +99,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     known, new = (_domain_cells(task, cells, axes, recipe) for cells in (reference, query))
     parts, share = _held_out(task, known, axes, recipe), _share_of_neighbors(task)
     classifiers = _classifiers(recipe, share, with_evidence=known.evidence is not None)
-    tried, start = _try(classifiers, parts, labels, n_classes)
+    tried, start = _try(classifiers, parts, known, labels, n_classes)
     weights, temperature, held_out, alike = _calibrate(classifiers, tried, known, labels, n_classes, share, recipe)
 
     # log p = Σ_m weight_m log p_m + const, over the classifiers m that take part.
@@ -109,7 +109,9 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     pooled = replace(new, is_one_type=is_one_type)
     logs |= {name: member(pooled) for name, member in members.items() if name != "alone"}
     # p ← restart p + (1 − restart) × that of neighbors, until it no longer changes; then p^(1/temperature).
-    smoothed = _smooth(mix(logs, weights), new.graph, _votes(known, labels, new, task), share, recipe.restart)
+    smoothed = _smooth(
+        mix(logs, weights), new.graph, _votes(known.alone, labels, new.alone, task), share, recipe.restart
+    )
     proba = scale(smoothed, temperature)
     of_sets = Alike(alike[0], scale(alike[1], temperature), proba)
     factor: Float = np.ones(n_classes)
@@ -125,9 +127,11 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
     def where(cells: DomainCells) -> NDArray[np.float32]:
         return cells.pooled[0] if len(weights) > 1 else cells.alone
 
-    as_query = np.array(known.alone)
-    for part in parts:
-        as_query[part.new] = where(part.new_cells)
+    as_query = None
+    if len(weights) > 1 or task.cells.as_query is not None:
+        as_query = np.array(known.alone)
+        for part in parts:
+            as_query[part.new] = where(part.new_cells)
     aligned = task.in_order(where(known), where(new))
     history = {"temperature": temperature, "weights": weights}
     model = LinearModel(axes, members, weights, pooled.links(members.values()), is_one_type, temperature, factor)
@@ -135,7 +139,7 @@ def robust(task: Task, recipe: RobustRecipe) -> Result:
 
 
 def _try(
-    classifiers: dict[str, Classifier], parts: list[_Part], labels: Codes, n_classes: int
+    classifiers: dict[str, Classifier], parts: list[_Part], known: DomainCells, labels: Codes, n_classes: int
 ) -> tuple[list[tuple[_Part, dict[str, Float]]], dict[str, Member]]:
     """Return each held-out part with log posteriors of its cells by classifiers that learned from the others.
 
@@ -145,9 +149,9 @@ def _try(
     tried, learned = [], dict[str, Member]()
     for part in tqdm(parts, desc="held-out cells", unit="part", disable=None):
         names = list(classifiers) if part.chooses else ["alone"]
-        of_kept = labels[part.kept]
+        kept = known.take(part.kept)
         for name in names:
-            learned[name] = classifiers[name](part.kept_cells, of_kept, n_classes, learned.get(name))
+            learned[name] = classifiers[name](kept, labels[part.kept], n_classes, learned.get(name))
         tried.append((part, {name: learned[name](part.new_cells) for name in names}))
     return tried, learned
 
@@ -174,14 +178,15 @@ def _calibrate(
         posteriors = {name: np.concatenate([found[name] for _, found in by_all]) for name in classifiers}
         # A small query has few neighbors to pool, and little of its own in the space: counts are read all the sooner.
         weights = fit_mixture(posteriors, truth, worth=recipe.worth * share)
-        smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in by_all]
-        alike = np.concatenate([part.new for part, _ in by_all]), np.concatenate(smoothed)
-        temperature = fit_temperature(alike[1], truth)
     held_out = _by_others(tried, len(labels), n_classes)
     if tried and share == 1 and len(weights) == 1:
         # All parts tell of cells read alone, and their neighbors are as near as among all cells of the reference.
         held_out = personalized_propagation(symmetrize(known.graph), held_out, restart=recipe.restart)
         return weights, fit_temperature(held_out, labels), held_out, (np.arange(len(labels)), held_out)
+    if by_all:
+        smoothed = [part.smooth(mix(found, weights), recipe.restart) for part, found in by_all]
+        alike = np.concatenate([part.new for part, _ in by_all]), np.concatenate(smoothed)
+        temperature = fit_temperature(alike[1], truth)
     for part, _ in tried:
         held_out[part.new] = part.smooth(held_out[part.new], recipe.restart)
     return weights, temperature, held_out, alike
@@ -243,7 +248,6 @@ class _Part:
     """Positions, in the reference, of the cells that are kept."""
     new: NDArray[np.intp]
     """Positions of the cells that are held out."""
-    kept_cells: DomainCells
     new_cells: DomainCells
     """The held-out cells, as if they were of the query."""
     votes: Float
@@ -274,17 +278,14 @@ def _held_out(task: Task, known: DomainCells, axes: Float, recipe: RobustRecipe)
         kept, new = np.flatnonzero(part != p), np.flatnonzero(part == p)
         chooses = n_chosen < recipe.enough
         n_chosen += len(new)
-        of_kept, of_new = None, None
-        if evidence is not None and known.evidence is not None:
-            of_kept, of_new = known.evidence.take(kept), evidence.take(new)
-        kept_cells = DomainCells(known.alone[kept], of_kept, k, axes, known.around[kept], known.pool_sizes)
+        of_new = None if evidence is None else evidence.take(new)
         # A part that is smaller than the query does not have as many cells that are as near. Neighbors are looked for
         # within each part, as they are within reference and query.
         sizes = _sizes_among(len(new), known.pool_sizes)
         n_neighbors = min(k, neighbors_among(len(new), task.n_neighbors))
         new_cells = DomainCells(alone[new], of_new, n_neighbors, axes, around_new[new], sizes)
-        votes = _votes(kept_cells, labels[kept], new_cells, task)
-        parts.append(_Part(kept, new, kept_cells, new_cells, votes, _share_of_neighbors(task), chooses))
+        votes = _votes(known.alone[kept], labels[kept], new_cells.alone, task)
+        parts.append(_Part(kept, new, new_cells, votes, _share_of_neighbors(task), chooses))
     return parts
 
 
@@ -293,22 +294,24 @@ def _share_of_neighbors(task: Task) -> float:
     return neighbors_among(int(task.query.sum()), task.n_neighbors) / task.n_neighbors
 
 
-def _votes(known: DomainCells, labels: Codes, new: DomainCells, task: Task) -> Float:
-    """Return the shares of classes (n_new, n_classes) among the known cells nearest to each new cell.
+def _votes(known: Float, labels: Codes, new: Float, task: Task) -> Float:
+    """Return the shares of classes (n_new, n_classes) among the known cells (n_known, d) nearest to each new cell.
 
     They stand for the neighbors that a small query cannot give its cells.
     """
     from sklearn.preprocessing import normalize
 
     if _share_of_neighbors(task) == 1:
-        return np.zeros((len(new.alone), task.n_classes))
-    _, nearest = NearestCells(normalize(known.alone), task.n_neighbors).of(normalize(new.alone))
+        return np.zeros((len(new), task.n_classes))
+    _, nearest = NearestCells(normalize(known), task.n_neighbors).of(normalize(new))
     return np.eye(task.n_classes)[labels[nearest]].mean(axis=1)
 
 
 def _smooth(proba: Float, graph: sp.csr_matrix, votes: Float, share: float, restart: float) -> Float:
     """Return probabilities smoothed over a directed graph; known cells vote in place of neighbors that are missing."""
     smoothed = personalized_propagation(symmetrize(graph), proba, restart=restart)
+    if share == 1:
+        return smoothed
     return share * smoothed + (1 - share) * (restart * proba + (1 - restart) * votes)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
@@ -121,8 +122,8 @@ def annotation_slots(
         ("obs", keys.novelty): annotation.novelty[cells],
         ("obsm", keys.proba): pd.DataFrame(proba, index=obs_names, columns=columns),
         ("obsm", keys.aligned): np.asarray(annotation.aligned[cells], dtype=np.float32),
-        ("obsp", keys.connectivities): annotation.connectivities[cells][:, cells],
-        ("obsp", keys.ppmi): annotation.ppmi[cells][:, cells],
+        ("obsp", keys.connectivities): _among(annotation.connectivities, cells),
+        ("obsp", keys.ppmi): _among(annotation.ppmi, cells),
         ("uns", keys.uns): {"classes": classes, "history": dict(annotation.history), **uns},
     }
     if annotation.sets is not None:
@@ -134,6 +135,11 @@ def annotation_slots(
         # Not keyed by label: files cannot hold a "/" in a key.
         slots["uns", keys.uns]["ontology"] = {"label": _as_array(terms), "term_id": _as_array(terms.values())}
     return slots
+
+
+def _among(graph: sp.csr_matrix, cells: NDArray[np.integer]) -> sp.csr_matrix:
+    """Return the graph among some cells: itself, not a copy, if they are all of them in their order."""
+    return graph if np.array_equal(cells, np.arange(graph.shape[0])) else graph[cells][:, cells]
 
 
 def _as_array(names: Iterable[str]) -> NDArray[np.object_]:
