@@ -14,6 +14,7 @@ from ._blocks import Blocks, with_rows
 from ._chance import scramble, with_chance
 from ._margins import Margins
 from ._threads import in_order
+from ._tiles import tiles
 
 Float = NDArray[np.floating]
 
@@ -118,7 +119,10 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
     used = margins.rate > 0
     of_peak = keys_of_peaks(counts, used, rounds=1)
 
-    def draw(X: sp.csr_matrix) -> tuple[sp.csr_matrix, Float]:
+    def draw(block: sp.csr_matrix) -> list[tuple[sp.csr_matrix, Float]]:
+        return [of_cells(X) for X in _few_at_once(block)]
+
+    def of_cells(X: sp.csr_matrix) -> tuple[sp.csr_matrix, Float]:
         of_cell = np.repeat(scramble(_is_open(X, used) @ of_peak), np.diff(X.indptr))
         drawn = with_chance(MOST_CELLS / counts.shape[0], of_cell)
         drawn &= with_chance(SHARE, scramble(of_cell ^ of_peak[X.indices])) & used[X.indices]
@@ -131,9 +135,9 @@ def hold_out(counts: Blocks, margins: Margins) -> HeldOut:
 
     held_out = [sp.csr_matrix((0, counts.shape[1]), dtype=np.float32)]
     shares: list[Float] = [np.zeros(0)]
-    for part, share in in_order(draw, counts):
-        held_out.append(part)
-        shares.append(share)
+    for drawn in in_order(draw, counts):
+        held_out += [part for part, _ in drawn]
+        shares += [share for _, share in drawn]
     return HeldOut(counts, margins, sp.csr_matrix(sp.vstack(held_out)), np.concatenate(shares) * margins.exposure)
 
 
@@ -155,15 +159,20 @@ def keys_of_peaks(counts: Blocks, used: NDArray[np.bool_], *, rounds: int) -> ND
     of_peak = used.astype(np.uint64)
     for _ in range(rounds):
 
-        def of_block(X: sp.spmatrix, before: NDArray[np.uint64] = of_peak) -> NDArray[np.uint64]:
-            is_open = _is_open(X, used)
-            return is_open.T @ scramble(is_open @ before)
+        def of_block(block: sp.csr_matrix, before: NDArray[np.uint64] = of_peak) -> NDArray[np.uint64]:
+            parts = (_is_open(X, used) for X in _few_at_once(block))
+            return sum((part.T @ scramble(part @ before) for part in parts), start=np.zeros_like(before))
 
-        of_peak = sum(in_order(of_block, counts), start=np.zeros(counts.shape[1], dtype=np.uint64))
+        of_peak = sum(in_order(of_block, counts), start=np.zeros_like(of_peak))
     return of_peak
 
 
-def _is_open(X: sp.spmatrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
+def _few_at_once(X: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
+    """Yield the cells of a block a few at a time: what is computed of each count takes several times its memory."""
+    for tile in tiles(X.shape[0]):
+        yield X[tile]
+
+
+def _is_open(X: sp.csr_matrix, used: NDArray[np.bool_]) -> sp.csr_matrix:
     """Return 1 where a used peak is open, as integers: their sums are exact in whatever order."""
-    X = X.tocsr()
     return sp.csr_matrix((used[X.indices].astype(np.uint64), X.indices, X.indptr), shape=X.shape)
