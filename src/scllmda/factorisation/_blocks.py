@@ -66,16 +66,16 @@ class ByPeak:
         """(n_cells, n_peaks)."""
         return self.by_cell.shape
 
-    def __iter__(self) -> Iterator[sp.spmatrix]:
-        """Yield the blocks, from the first cell to the last; those that are not kept as they are."""
+    def __iter__(self) -> Iterator[sp.csc_matrix]:
+        """Yield the blocks, from the first cell to the last."""
         if self._kept is not None:
             yield from self._kept
             return
         passed, n_counts = [], 0
         for X in self.by_cell:
+            X = X.tocsc()  # here, so that the threads that work on it do not hold it twice
             n_counts += X.nnz
             if n_counts <= MOST_KEPT:
-                X = X.tocsc()
                 passed.append(X)
             yield X
         if n_counts <= MOST_KEPT:
