@@ -122,7 +122,30 @@ class TestWhichDevice:
         with on_device("cuda"), on_workers(object()):
             assert gpu_for(MANY) is None
 
-    def test_torch_is_not_imported_for_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "torch", None)
+    @pytest.mark.parametrize(("n_counts", "has_driver"), [(1000, True), (MANY, False)])
+    def test_torch_is_not_imported_in_vain(
+        self, n_counts: int, has_driver: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delitem(sys.modules, "torch")
+        monkeypatch.setattr(_gpu, "_has_driver", lambda: has_driver)
+        monkeypatch.setattr("builtins.__import__", _fails_for_torch(__import__))
         with on_device("auto"):
-            assert gpu_for(1000) is None
+            assert gpu_for(n_counts) is None
+
+    @pytest.mark.parametrize("library", [None, "libcuda.so.1"])
+    def test_driver(self, library: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        def load(name: str) -> None:
+            if name != library:
+                raise OSError(name)
+
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.setattr("ctypes.CDLL", load)
+        assert _gpu._has_driver() is (library is not None)
+
+
+def _fails_for_torch(import_: Any) -> Any:
+    def fail(name: str, *args: Any, **kwargs: Any) -> Any:
+        assert name != "torch", "PyTorch is not to be imported"
+        return import_(name, *args, **kwargs)
+
+    return fail

@@ -6,6 +6,8 @@ results are the same to the last bit.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,11 +48,27 @@ def gpu_for(n_counts: float) -> str | None:
     device = "cpu" if take_part() else _device.get()
     if device == "cpu" or (device == "auto" and n_counts < FEWEST_COUNTS):
         return None
+    if device == "auto":
+        device = "cuda" if _is_there() else "cpu"
+    return device if device.startswith("cuda") else None
+
+
+def _is_there() -> bool:
+    """Return whether PyTorch can use a GPU; where there is no driver, without PyTorch, which takes 200 MB to ask."""
+    if "torch" not in sys.modules and not _has_driver():
+        return False
     import torch
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return device if device.startswith("cuda") else None
+    return torch.cuda.is_available()
+
+
+def _has_driver() -> bool:
+    """Return whether NVIDIA's driver can be loaded, as PyTorch would."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def free_memory(device: str) -> int:
