@@ -240,6 +240,7 @@ EXPERIMENTS: dict[str, tuple[Callable, Callable | None, dict[str, Any], tuple[st
     "doubling": (embed_again, in_memory, DOUBLED, (OURS,)),
 }
 """Job, what writes its file, sizes, methods."""
+ROWS = [(name, size, m) for name, (_, _, sizes, methods) in EXPERIMENTS.items() for size in sizes for m in methods]
 
 
 def run(job: str, file: Path, method: str, options: argparse.Namespace) -> dict[str, float]:
@@ -282,6 +283,7 @@ def main() -> None:
                 ]
             new = pd.DataFrame(rows, columns=[*KEY, *SCORES])
             results = pd.concat([results.astype(object), new.astype(object)]).drop_duplicates(KEY, keep="last")
+            results = results.set_index(KEY).reindex(ROWS).dropna(how="all").reset_index()
             results.convert_dtypes().to_csv(options.output, index=False, float_format="%.4f")
             print(new.to_string(), flush=True)
 
