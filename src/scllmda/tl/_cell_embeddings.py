@@ -115,7 +115,8 @@ def cell_embeddings(
         Seed or generator; the same gives the same bytes.
     device
         Torch device of networks and of the passes over the counts; "auto" takes a GPU when there is one, without a
-        network if the cells have 17 million open peaks or more. The embedding is the same on either.
+        network if the cells have 17 million open peaks or more. The embedding is the same on either,
+        with ``likelihood="poisson"`` but for last bits.
     mod
         Modality of a MuData that holds the peaks.
     copy
