@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,38 +48,55 @@ MOST_KEPT = 2**26
 (value and row)."""
 
 
-class ByPeak:
-    """The same counts, each block stored by peaks (CSC), so that products with dense matrices are quick.
+class Converted:
+    """Counts in blocks of another form, which are kept for further passes if the counts are few enough.
 
-    By peaks, the vector of a peak is read once for all cells of a block, whose vectors fit a processor's cache; by
-    cells, vectors of peaks are read from all over memory. On 8,000 cells × 100,000 peaks and 128 dimensions the two
-    products of a pass take .4 s that way, and 1.6 s the other. Blocks are kept for further passes if the counts are
-    few enough.
+    Parameters
+    ----------
+    counts
+        (n_cells, n_peaks).
+    convert
+        To the other form.
+    most_kept
+        Largest number of non-zero counts that are kept.
     """
 
-    def __init__(self, counts: Blocks) -> None:
+    def __init__(self, counts: Blocks, convert: Callable[[sp.csr_matrix], Any], most_kept: int) -> None:
         self.by_cell = counts
-        self._kept: list[sp.csc_matrix] | None = None
+        self._convert, self._most_kept = convert, most_kept
+        self._kept: list[Any] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n_cells, n_peaks)."""
         return self.by_cell.shape
 
-    def __iter__(self) -> Iterator[sp.csc_matrix]:
+    def __iter__(self) -> Iterator[Any]:
         """Yield the blocks, from the first cell to the last."""
         if self._kept is not None:
             yield from self._kept
             return
         passed, n_counts = [], 0
         for X in self.by_cell:
-            X = X.tocsc()  # here, so that the threads that work on it do not hold it twice
             n_counts += X.nnz
-            if n_counts <= MOST_KEPT:
+            X = self._convert(X)  # here, so that the threads that work on it do not hold it twice
+            if n_counts <= self._most_kept:
                 passed.append(X)
             yield X
-        if n_counts <= MOST_KEPT:
+        if n_counts <= self._most_kept:
             self._kept = passed
+
+
+class ByPeak(Converted):
+    """The same counts, each block stored by peaks (CSC), so that products with dense matrices are quick.
+
+    By peaks, the vector of a peak is read once for all cells of a block, whose vectors fit a processor's cache; by
+    cells, vectors of peaks are read from all over memory. On 8,000 cells × 100,000 peaks and 128 dimensions the two
+    products of a pass take .4 s that way, and 1.6 s the other.
+    """
+
+    def __init__(self, counts: Blocks) -> None:
+        super().__init__(counts, lambda X: X.tocsc(), MOST_KEPT)
 
 
 def with_rows(counts: Iterable[Any]) -> Iterator[tuple[slice, Any]]:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ._blocks import Blocks, ByPeak, with_rows
+from ._blocks import Blocks, ByPeak, Converted, with_rows
 from ._decoder import CellMapper, Decoder, half_precision
 from ._gpu import OnGpu, gpu_for
 from ._held_out import hold_out
@@ -169,7 +169,7 @@ class _Model:
 
 
 def _alternate(
-    counts: ByPeak | OnGpu,
+    counts: Converted,
     margins: Margins,
     step: Sweep,
     priors: _Priors,

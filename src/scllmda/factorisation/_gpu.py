@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
+from ._blocks import Blocks, Converted
 from ._workers import take_part
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def free_memory(device: str) -> int:
     return torch.cuda.mem_get_info(device)[0]
 
 
-class OnGpu:
+class OnGpu(Converted):
     """Counts in blocks that a GPU multiplies with dense matrices.
 
     Blocks are sent there once and stay if all fit into half of its free memory; else they are sent in each pass.
@@ -92,31 +92,9 @@ class OnGpu:
     """
 
     def __init__(self, counts: Blocks, device: str) -> None:
-        self.by_cell = counts
-        self._kept: list[GpuBlock] | None = None
-        self._most_kept = free_memory(device) // 2
-        self._sent = _Sent(device)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_cells, n_peaks)."""
-        return self.by_cell.shape
-
-    def __iter__(self) -> Iterator[GpuBlock]:
-        """Yield the blocks, from the first cell to the last."""
-        if self._kept is not None:
-            yield from self._kept
-            return
-        passed, n_bytes = [], 0
-        for X in self.by_cell:
-            # Of each count a row, a column and, twice, the value.
-            n_bytes += 16 * X.nnz
-            block = GpuBlock(X, self._sent)
-            if n_bytes <= self._most_kept:
-                passed.append(block)
-            yield block
-        if n_bytes <= self._most_kept:
-            self._kept = passed
+        sent = _Sent(device)
+        # Of each count it takes a row, a column and, twice, the value: 16 bytes.
+        super().__init__(counts, lambda X: GpuBlock(X, sent), free_memory(device) // 2 // 16)
 
 
 class GpuBlock:

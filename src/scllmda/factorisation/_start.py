@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, ByPeak
+from ._blocks import Blocks, Converted
 from ._chance import normal
-from ._gpu import OnGpu
 from ._held_out import keys_of_peaks
 from ._margins import Margins
 from ._sweep import Sweep, sweep
@@ -47,7 +46,7 @@ class _LeastSquares:
         return np.zeros_like(self.axes)
 
 
-def svd(counts: Blocks | ByPeak | OnGpu, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
+def svd(counts: Blocks | Converted, margins: Margins, n_components: int, rng: np.random.Generator) -> Sweep:
     """Return a sweep whose cells come from a truncated SVD of Pearson residuals, (counts − expected) / √expected.
 
     By subspace iteration from a random start (Halko et al. 2011, algorithm 4.4). Correspondence analysis has the same
@@ -70,7 +69,7 @@ def svd(counts: Blocks | ByPeak | OnGpu, margins: Margins, n_components: int, rn
     over_root = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
     updates = [_LeastSquares(n_directions)] * len(margins.expected)
     # Random numbers are tied to a peak's counts, not to its position: the order of peaks does not change the start.
-    by_cell = counts.by_cell if isinstance(counts, ByPeak | OnGpu) else counts
+    by_cell = counts.by_cell if isinstance(counts, Converted) else counts
     basis: Float = normal(keys_of_peaks(by_cell, margins.rate > 0, rounds=2), n_directions, int(rng.integers(2**63)))
     basis *= root > 0
     for _ in range(N_PASSES):

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, ByPeak, with_rows
-from ._gpu import OnGpu, on_host
+from ._blocks import Blocks, Converted, with_rows
+from ._gpu import on_host
 from ._margins import Margins
 from ._tiles import tiles
 from ._workers import each_block
@@ -56,7 +56,7 @@ class Sweep:
 
 
 def sweep(
-    counts: Blocks | ByPeak | OnGpu,
+    counts: Blocks | Converted,
     margins: Margins,
     loadings: Float,
     updates: Sequence[CellUpdate],
